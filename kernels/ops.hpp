@@ -1,0 +1,151 @@
+// Every operation a backend has, one function pointer each, with formula and shapes. The CPU and
+// the CUDA table are twins: one test body compares them. All activations are row-major f32 on the
+// CPU; pointers belong to the backend's memory. Rule of every op: one output element is reduced
+// in one fixed order, whatever the number of rows, threads or the instruction set.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/tensor.hpp"
+
+namespace llmpq {
+
+class Context;  // threads (CPU) or stream (CUDA) that an operation runs on
+
+/// y[t, :] = table[ids[t], :] (+ positions[position[t] + position_offset, :])
+struct EmbedArgs {
+  const int32_t* ids;         ///< [tokens]
+  const int32_t* position;    ///< [tokens]; read only if positions is given
+  const void* table;          ///< [vocab, hidden] of `type`
+  const void* positions;      ///< [max_positions, hidden] of `type`, or nullptr
+  DType type;                 ///< kBf16, kF16 or kF32
+  int64_t position_offset;    ///< OPT: 2
+  int64_t tokens, hidden;
+  float* y;  ///< [tokens, hidden]
+};
+
+/// x[t, :] += add[t, :] if add is given; then y[t, :] = norm(x[t, :]) * weight (+ bias).
+/// RMS: x / sqrt(mean(x^2) + eps). Layer norm: (x - mean) / sqrt(var + eps), var biased.
+struct NormArgs {
+  enum class Kind : uint8_t { kRms, kLayer };
+  Kind kind;
+  float* x;            ///< [tokens, hidden], the residual stream; changed if add is given
+  const float* add;    ///< [tokens, hidden] or nullptr
+  const float* weight; ///< [hidden]
+  const float* bias;   ///< [hidden] or nullptr
+  float eps;
+  int64_t tokens, hidden;
+  float* y;  ///< [tokens, hidden]; may be x
+};
+
+/// x[i] += add[i] for count elements.
+struct AddArgs {
+  float* x;
+  const float* add;
+  int64_t count;
+};
+
+/// Rotates pairs (i, i + rotary/2) of each head's first `rotary` elements, in place:
+/// (a, b) -> (a cos - b sin, b cos + a sin) with the row `position[t]` of the tables.
+struct RopeArgs {
+  float* x;  ///< [tokens, heads, head_dim] with `stride` floats from token to token
+  int64_t stride;
+  const int32_t* position;   ///< [tokens]
+  const float *cosine, *sine;  ///< [max_positions, rotary / 2]
+  int64_t tokens, heads, head_dim, rotary;
+};
+
+/// How the inputs of a matrix product are rounded before it (design: --activation-dtype).
+enum class ActivationType : uint8_t { kF32, kBf16, kInt8 };
+
+/// y[t, n] = sum_k x[t, k] w[n, k] (+ bias[n]).
+/// kF32: w is dequantized exactly, one fma chain along k. kInt8: x is rounded to int8 with one
+/// scale per token and group of 128 (absmax / 127, ties to even); per group an exact integer dot
+/// product; the groups are added in order by fma. kBf16: x is rounded to bf16, then as kF32.
+struct LinearArgs {
+  const float* x;  ///< [tokens, k]
+  const Matrix* w;
+  const float* bias;  ///< [n] or nullptr
+  ActivationType activation;
+  int64_t tokens;
+  float* y;  ///< [tokens, n] with `y_stride` floats from token to token
+  int64_t y_stride;
+};
+
+/// Gated: y[t, i] = act(x[t, i]) * x[t, width + i]; else y[t, i] = act(x[t, i]).
+struct ActivationArgs {
+  enum class Kind : uint8_t { kSilu, kRelu, kGeluErf, kGeluTanh };
+  Kind kind;
+  bool gated;
+  const float* x;  ///< [tokens, width] or [tokens, 2 * width] if gated (gate first, then up)
+  int64_t tokens, width;
+  float* y;  ///< [tokens, width]; may be x if not gated
+};
+
+/// Where one layer's K and V lie: blocks of `block_tokens` tokens, shared by all its heads.
+/// K: [blocks, kv_heads, block_tokens, head_dim] of `type`, V likewise. int8: k_scale, v_scale
+/// [blocks, kv_heads, block_tokens] floats (absmax / 127 per token and head).
+struct KvCache {
+  DType type;  ///< kF32, kBf16, kF16 or kInt8
+  int64_t blocks, block_tokens, kv_heads, head_dim;
+  void *k, *v;
+  float *k_scale, *v_scale;  ///< nullptr unless int8
+};
+
+/// Consecutive token rows of one sequence within a step.
+struct RowRange {
+  int32_t begin;         ///< first row in the step
+  int32_t rows;
+  int32_t position;      ///< of the first row in its sequence
+  int32_t table;         ///< where its block table starts in AttentionArgs::block_table
+};
+
+/// Rounds k and v to the cache's type and stores them at their sequence's position.
+struct KvWriteArgs {
+  const float *k, *v;  ///< [tokens, kv_heads, head_dim] with `stride` floats from token to token
+  int64_t stride;
+  const RowRange* ranges;  ///< [range_count]
+  int64_t range_count;
+  const int32_t* block_table;  ///< block ids of all ranges, one table after the other
+  const KvCache* cache;
+};
+
+/// Causal attention of each row over positions 0..p of its own sequence, read from the cache only:
+/// s_j = scale * q.k_j (+ slope_h * (j - p)), window: only j > p - window; y = softmax(s) . v.
+/// Keys are reduced in blocks of block_tokens counted from position 0 with an online softmax, in one
+/// order shared by prefill and decode. Head h reads kv head h / (heads / kv_heads).
+struct AttentionArgs {
+  const float* q;  ///< [tokens, heads, head_dim] with `q_stride` floats from token to token
+  int64_t q_stride;
+  const RowRange* ranges;
+  int64_t range_count;
+  const int32_t* block_table;
+  const KvCache* cache;
+  int64_t heads;
+  float scale;
+  int64_t window;             ///< 0 = all
+  const float* alibi_slopes;  ///< [heads] or nullptr
+  float* y;                   ///< [tokens, heads, head_dim], contiguous
+};
+
+/// Row t of y = row index[t] of x; both [., width].
+struct GatherRowsArgs {
+  const float* x;
+  const int32_t* index;
+  int64_t rows, width;
+  float* y;
+};
+
+struct Ops {
+  void (*embed)(Context&, const EmbedArgs&);
+  void (*norm)(Context&, const NormArgs&);
+  void (*add)(Context&, const AddArgs&);
+  void (*rope)(Context&, const RopeArgs&);
+  void (*linear)(Context&, const LinearArgs&);
+  void (*activation)(Context&, const ActivationArgs&);
+  void (*kv_write)(Context&, const KvWriteArgs&);
+  void (*attention)(Context&, const AttentionArgs&);
+  void (*gather_rows)(Context&, const GatherRowsArgs&);
+};
+
+}  // namespace llmpq
