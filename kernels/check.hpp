@@ -45,7 +45,7 @@ template <typename... Args>
 }  // namespace llmpq
 
 /// CHECK(condition, exit code, format string, arguments...): always on; throws Error.
-#define CHECK(condition, code, ...)                   \
-  do {                                                \
+#define CHECK(condition, code, ...)                     \
+  do {                                                  \
     if (!(condition)) ::llmpq::fail(code, __VA_ARGS__); \
   } while (false)

@@ -14,12 +14,12 @@ class Context;  // threads (CPU) or stream (CUDA) that an operation runs on
 
 /// y[t, :] = table[ids[t], :] (+ positions[position[t] + position_offset, :])
 struct EmbedArgs {
-  const int32_t* ids;         ///< [tokens]
-  const int32_t* position;    ///< [tokens]; read only if positions is given
-  const void* table;          ///< [vocab, hidden] of `type`
-  const void* positions;      ///< [max_positions, hidden] of `type`, or nullptr
-  DType type;                 ///< kBf16, kF16 or kF32
-  int64_t position_offset;    ///< OPT: 2
+  const int32_t* ids;       ///< [tokens]
+  const int32_t* position;  ///< [tokens]; read only if positions is given
+  const void* table;        ///< [vocab, hidden] of `type`
+  const void* positions;    ///< [max_positions, hidden] of `type`, or nullptr
+  DType type;               ///< kBf16, kF16 or kF32
+  int64_t position_offset;  ///< OPT: 2
   int64_t tokens, hidden;
   float* y;  ///< [tokens, hidden]
 };
@@ -29,10 +29,10 @@ struct EmbedArgs {
 struct NormArgs {
   enum class Kind : uint8_t { kRms, kLayer };
   Kind kind;
-  float* x;            ///< [tokens, hidden], the residual stream; changed if add is given
-  const float* add;    ///< [tokens, hidden] or nullptr
-  const float* weight; ///< [hidden]
-  const float* bias;   ///< [hidden] or nullptr
+  float* x;             ///< [tokens, hidden], the residual stream; changed if add is given
+  const float* add;     ///< [tokens, hidden] or nullptr
+  const float* weight;  ///< [hidden]
+  const float* bias;    ///< [hidden] or nullptr
   float eps;
   int64_t tokens, hidden;
   float* y;  ///< [tokens, hidden]; may be x
@@ -50,7 +50,7 @@ struct AddArgs {
 struct RopeArgs {
   float* x;  ///< [tokens, heads, head_dim] with `stride` floats from token to token
   int64_t stride;
-  const int32_t* position;   ///< [tokens]
+  const int32_t* position;     ///< [tokens]
   const float *cosine, *sine;  ///< [max_positions, rotary / 2]
   int64_t tokens, heads, head_dim, rotary;
 };
@@ -94,10 +94,10 @@ struct KvCache {
 
 /// Consecutive token rows of one sequence within a step.
 struct RowRange {
-  int32_t begin;         ///< first row in the step
+  int32_t begin;  ///< first row in the step
   int32_t rows;
-  int32_t position;      ///< of the first row in its sequence
-  int32_t table;         ///< where its block table starts in AttentionArgs::block_table
+  int32_t position;  ///< of the first row in its sequence
+  int32_t table;     ///< where its block table starts in AttentionArgs::block_table
 };
 
 /// Rounds k and v to the cache's type and stores them at their sequence's position.
@@ -112,8 +112,8 @@ struct KvWriteArgs {
 
 /// Causal attention of each row over positions 0..p of its own sequence, read from the cache only:
 /// s_j = scale * q.k_j (+ slope_h * (j - p)), window: only j > p - window; y = softmax(s) . v.
-/// Keys are reduced in blocks of block_tokens counted from position 0 with an online softmax, in one
-/// order shared by prefill and decode. Head h reads kv head h / (heads / kv_heads).
+/// Keys are reduced in blocks of block_tokens counted from position 0 with an online softmax, in
+/// one order shared by prefill and decode. Head h reads kv head h / (heads / kv_heads).
 struct AttentionArgs {
   const float* q;  ///< [tokens, heads, head_dim] with `q_stride` floats from token to token
   int64_t q_stride;

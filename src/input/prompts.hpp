@@ -15,7 +15,7 @@ namespace llmpq {
 /// One row of the prompts file as it stands there. `error` is the sentence of a row that cannot be
 /// read (the run goes on without it).
 struct Prompt {
-  int64_t row = 0;  ///< index in the file
+  int64_t row = 0;              ///< index in the file
   std::string text;             ///< UTF-8 as stored, not yet checked
   std::vector<int32_t> tokens;  ///< if has_tokens
   bool has_tokens = false;      ///< the file holds /prompt_token_ids instead of /prompt

@@ -17,10 +17,10 @@ struct FinishedRow {
   std::string stop_reason;  ///< the stop string, or the stopping token's id as text; else empty
   std::string error;        ///< a sentence; empty for good rows
   std::string text;         ///< valid UTF-8 without U+0000
-  std::vector<int32_t> token_ids;  ///< every generated token, the stopping one included
-  int32_t prompt_tokens = 0;       ///< special tokens counted; -1 for rows in error
-  int32_t plan_index = 0;          ///< which of /run/plans made the row; -1 for rows in error
-  std::vector<float> logprobs;     ///< [tokens] if asked for: natural log, raw distribution
+  std::vector<int32_t> token_ids;      ///< every generated token, the stopping one included
+  int32_t prompt_tokens = 0;           ///< special tokens counted; -1 for rows in error
+  int32_t plan_index = 0;              ///< which of /run/plans made the row; -1 for rows in error
+  std::vector<float> logprobs;         ///< [tokens] if asked for: natural log, raw distribution
   std::vector<int32_t> top_token_ids;  ///< [tokens, K] if K > 1
   std::vector<float> top_logprobs;     ///< [tokens, K] if K > 1
 };

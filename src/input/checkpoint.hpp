@@ -1,0 +1,68 @@
+// A Hugging Face model directory: config.json, one or many .safetensors, and where each of the
+// layer's tensors stands in them. A rank touches only the bytes of its own layers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "input/model_config.hpp"
+
+namespace llmpq {
+
+/// The tensors of a model by what they are, not by what a family calls them. Layer-wise ones take
+/// the layer's index; matrices are [outputs, inputs].
+enum class TensorRole : uint8_t {
+  kEmbedding,          // [vocab, hidden]
+  kPositionEmbedding,  // [max_positions + position_offset, hidden]
+  kEmbeddingNorm,
+  kEmbeddingNormBias,  // [hidden]
+  kFinalNorm,
+  kFinalNormBias,  // [hidden]
+  kHead,           // [vocab, hidden]; the embedding's if tied
+  kInputNorm,
+  kInputNormBias,  // [hidden], before attention
+  kQ,
+  kK,
+  kV,  // [heads * head_dim, hidden], [kv_heads * head_dim, hidden]
+  kQBias,
+  kKBias,
+  kVBias,
+  kOut,
+  kOutBias,  // [hidden, heads * head_dim], [hidden]
+  kPostNorm,
+  kPostNormBias,  // [hidden], before the feed-forward part
+  kGate,
+  kUp,
+  kDown,  // [ffn, hidden], [ffn, hidden], [hidden, ffn]
+  kUpBias,
+  kDownBias,  // [ffn], [hidden]
+};
+
+/// Source of weights. Two kinds: files of a checkpoint, or deterministic random values of the right
+/// shapes (--load-format dummy). Reading is thread-safe.
+class Checkpoint {
+ public:
+  virtual ~Checkpoint() = default;
+  virtual const ModelConfig& config() const = 0;
+  /// Rows [begin, begin + rows) of a tensor as f32, row-major (a vector is one column wide or one
+  /// row: see `columns`). Error(kModel) if the tensor is missing or has another shape or type.
+  virtual void read_rows(TensorRole role, int64_t layer, int64_t begin, int64_t rows,
+                         std::span<float> values) const = 0;
+  /// A whole vector (norm weight, bias) as f32.
+  virtual std::vector<float> read_vector(TensorRole role, int64_t layer) const = 0;
+  /// Hash of config, tokenizer and safetensors headers, plus sizes: what resume compares.
+  virtual uint64_t content_hash() const = 0;
+};
+
+/// Checks every header, and that each tensor of the model is there with its shape and type, before
+/// anything else is done: missing, overlapping, truncated: Error(kModel), exit 4.
+std::unique_ptr<Checkpoint> open_checkpoint(const std::filesystem::path& folder);
+
+/// Random weights, a function of (role, layer, row) alone; needs config.json only.
+std::unique_ptr<Checkpoint> make_dummy_checkpoint(const ModelConfig& config);
+
+}  // namespace llmpq

@@ -1,0 +1,69 @@
+// One decoder layer on the token rows of a step: the unit of planning, timing and execution.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "layer/memory.hpp"
+#include "layer/weights.hpp"
+
+namespace llmpq {
+
+/// The token rows of a step as the layers see them. Consecutive rows of one sequence are a range.
+struct Rows {
+  std::vector<int32_t> tokens;     ///< [rows] ids; read by the embedding only
+  std::vector<int32_t> positions;  ///< [rows]
+  std::vector<RowRange> ranges;
+  std::vector<int32_t> block_table;  ///< of all ranges, see RowRange::table
+  std::vector<int32_t> sampled;      ///< [samples] rows whose next token is wanted, ascending
+  int64_t count() const { return static_cast<int64_t>(tokens.size()); }
+};
+
+/// The K and V of one layer over all blocks of a pipeline, and the view that the ops take.
+struct LayerKv {
+  Buffer memory;
+  KvCache view;
+};
+LayerKv allocate_kv(const ModelConfig& config, const Sizes& sizes, int64_t blocks,
+                    Backend& backend);
+
+/// Buffers that all layers of a stage share, allocated once: exactly workspace_bytes().
+struct Workspace {
+  Workspace(const ModelConfig& config, const Sizes& sizes, bool first, bool last, Backend& backend);
+  Buffer memory;
+  float* hidden;     ///< [max_rows, hidden] the residual stream
+  float* normed;     ///< [max_rows, hidden]
+  float* qkv;        ///< [max_rows, qkv_rows]
+  float* attended;   ///< [max_rows, heads * head_dim]
+  float* projected;  ///< [max_rows, hidden]
+  float* up;         ///< [max_rows, up_rows]
+  float* gated;      ///< [max_rows, ffn]
+  float* cosine;     ///< [max_model_len, rotary / 2], nullptr without rope
+  float* sine;
+  float* alibi;        ///< [heads] or nullptr
+  float* last_hidden;  ///< [max_samples, hidden], the last stage only
+  float* logits;       ///< [max_samples, vocab], the last stage only
+};
+
+/// Where a layer runs: nothing of it changes from step to step.
+struct LayerRun {
+  const ModelConfig& config;
+  const Ops& ops;
+  Context& context;
+  ActivationType activation;
+  Workspace& workspace;
+};
+
+/// hidden = layer(hidden) for all rows, K and V written to the cache on the way. `layer` is the
+/// model's own index (sliding windows differ by layer). In place on workspace.hidden.
+void forward_layer(const LayerRun& run, const LayerWeights& weights, const KvCache& cache,
+                   int64_t layer, const Rows& rows);
+
+/// workspace.hidden = embedding of rows.tokens (learned positions and norm included).
+void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const Rows& rows);
+
+/// workspace.logits [samples, vocab] of rows.sampled, from workspace.hidden.
+void forward_head(const LayerRun& run, const HeadWeights& weights, const Rows& rows);
+
+}  // namespace llmpq

@@ -1,0 +1,58 @@
+// The weights that a stage holds: of its decoder layers, and of the embedding and head if it is the
+// first or the last one. Made from a checkpoint, quantized on the way, one matrix strip at a time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "input/checkpoint.hpp"
+#include "kernels/backend.hpp"
+
+namespace llmpq {
+
+struct Norm {
+  Buffer weight;  ///< f32 [hidden]
+  Buffer bias;    ///< f32 [hidden] or empty
+};
+
+/// A matrix [n, k] with its bias [n] (f32, may be empty).
+struct Linear {
+  Matrix matrix;
+  Buffer bias;
+};
+
+struct LayerWeights {
+  Norm input_norm;  ///< before attention
+  Linear qkv;       ///< [(heads + 2 kv_heads) * head_dim, hidden]: q rows, then k, then v
+  Linear out;       ///< [hidden, heads * head_dim]
+  Norm post_norm;   ///< before the feed-forward part
+  Linear up;        ///< [2 ffn or ffn, hidden]: gate rows, then up rows
+  Linear down;      ///< [hidden, ffn]
+};
+
+struct EmbeddingWeights {
+  DType type;        ///< kBf16 or kF16, the checkpoint's own (bf16 for a float32 one)
+  Buffer table;      ///< [vocab, hidden]
+  Buffer positions;  ///< [max_positions + offset, hidden] or empty
+  Norm norm;         ///< empty unless the model has one here
+};
+
+struct HeadWeights {
+  Norm norm;      ///< the final norm
+  Linear matrix;  ///< [vocab, hidden]
+};
+
+/// Rounds one layer's matrices to `format` while reading. Host memory beyond the result: one strip
+/// of rows (a few MiB). Same bits whatever the strips or threads.
+LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format format,
+                        Backend& backend, Context& context);
+EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, Context& context);
+/// `format`: the model's 16-bit format, or w8. A tied head is packed again from the embedding.
+HeadWeights load_head(const Checkpoint& checkpoint, Format format, Backend& backend,
+                      Context& context);
+
+/// The 16-bit format that stands for "unquantized" with this checkpoint: bf16 for a float32 one.
+Format format_16bit(const ModelConfig& config);
+
+}  // namespace llmpq
