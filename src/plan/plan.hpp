@@ -1,0 +1,45 @@
+// The plan: plain data that says which layers go where, at how many bits each, and how large the
+// micro-batches are. Rank 0 makes it, prints it, broadcasts it, stores it; a person can write one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/formats.hpp"
+#include "kernels/tensor.hpp"
+#include "schedule/step.hpp"
+
+namespace llmpq {
+
+struct StagePlan {
+  std::vector<int> ranks;  ///< one world rank in this version
+  int64_t layer_begin = 0, layer_end = 0;
+  std::vector<Format> formats;                ///< one per layer of the range
+  std::optional<double> prefill_s, decode_s;  ///< predicted seconds per chunk and per decode step
+  int64_t bytes = 0;                          ///< predicted: weights, KV cache, workspace
+};
+
+struct PipelinePlan {
+  bool prefill = true, decode = true;  ///< phases it serves
+  std::vector<StagePlan> stages;
+};
+
+struct Plan {
+  std::string model;   ///< name of the model's folder, and what a plan for another one is told by
+  int64_t layers = 0;  ///< of the model; not in the file: the stages tell it
+  Mix mix = Mix::kInterleaved;
+  int32_t prefill_tokens = 0;
+  int32_t decode_batch = 0;
+  int32_t lanes = 0;
+  int32_t kv_block_tokens = 16;
+  int32_t kv_blocks = 0;
+  Format head_format = Format::kBf16;
+  std::vector<PipelinePlan> pipelines;
+};
+
+/// The format of each layer, over all stages of the first pipeline.
+std::vector<Format> layer_formats(const Plan& plan);
+
+}  // namespace llmpq
