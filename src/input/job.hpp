@@ -1,0 +1,110 @@
+// The job: every option of every command with its effective value. Made once, from defaults, the
+// job file and the flags (in this order), and only read from then on. The list of options that
+// fills it, checks it, prints it and explains it is in job_options.cpp.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "input/sampling.hpp"
+#include "kernels/formats.hpp"
+#include "kernels/ops.hpp"
+#include "kernels/tensor.hpp"
+
+namespace llmpq {
+
+enum class LoadFormat : uint8_t { kAuto, kDummy };
+enum class Strategy : uint8_t { kUniform, kManual };
+enum class TextLayout : uint8_t { kStrings, kBytes };
+enum class TruncatePrompt : uint8_t { kNo, kLeft, kRight };  ///< kNo: a long prompt is a row error
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
+enum class ConvertTo : uint8_t { kAuto, kTokenIds, kText };
+
+/// Field `x_y` is the flag `--x-y` and the key `x-y` of the job file. An empty path or text, and
+/// an empty optional, mean "not given", which the option's help explains ("auto").
+struct Job {
+  // Files. Paths are absolute once the job is made.
+  std::filesystem::path model;               ///< a Hugging Face directory
+  std::filesystem::path prompts;             ///< HDF5
+  std::filesystem::path output;              ///< HDF5
+  std::vector<std::filesystem::path> input;  ///< convert: one or more files to read
+  std::filesystem::path file;                ///< inspect: the file to show
+  ConvertTo to = ConvertTo::kAuto;           ///< convert
+  bool overwrite = false;
+  bool resume = false;
+  bool strict = false;  ///< exit 10 if a row failed
+  bool json = false;
+  std::string rows;       ///< BEGIN:END, for select_rows()
+  std::string shard;      ///< I/N, for select_rows()
+  int64_t window = 4096;  ///< prompts in memory at once
+  TextLayout text_layout = TextLayout::kStrings;
+  bool print_config = false;
+
+  // Sampling. `sampling.seed` stays empty here: it is a row's own.
+  Sampling sampling;
+  uint64_t seed = 0;  ///< the job's
+  int32_t num_samples = 1;
+  TruncatePrompt truncate_prompt = TruncatePrompt::kNo;
+
+  // Model and machine
+  std::optional<int64_t> max_model_len;            ///< tokens; auto: the model's context
+  std::optional<DType> kv_cache_dtype;             ///< auto: the checkpoint's 16-bit type
+  std::optional<ActivationType> activation_dtype;  ///< auto: f32 for 16 bit, int8 for w8, w4, w3
+  std::optional<Format> head_format;               ///< auto: 16 bit
+  LoadFormat load_format = LoadFormat::kAuto;
+  std::optional<int32_t> threads;       ///< of each rank; auto: as many as it may use
+  std::string isa = "auto";             ///< for make_cpu_backend()
+  std::string backend = "auto";         ///< auto, cpu
+  std::string link = "auto";            ///< auto, mpi
+  std::optional<int64_t> memory_limit;  ///< bytes of each rank; auto: what the machine has
+  int64_t timeout = 300;                ///< seconds without any progress before a rank gives up
+
+  // Plan
+  std::filesystem::path plan;       ///< a plan file to run
+  std::filesystem::path save_plan;  ///< where to write the plan
+  Strategy strategy = Strategy::kUniform;
+  std::vector<Format> format;             ///< one for all layers, or one for each; empty = auto
+  std::vector<int64_t> layers_per_stage;  ///< empty = as the strategy says
+  std::optional<int32_t> prefill_tokens;
+  std::optional<int32_t> decode_batch;
+  std::optional<int32_t> lanes;
+  std::optional<int32_t> kv_blocks;
+  std::string mix = "auto";  ///< auto, or the name of a Mix
+  std::optional<int64_t> expected_output_tokens;
+
+  // Log
+  LogLevel log_level = LogLevel::kInfo;
+  std::filesystem::path timeline;  ///< where to write the steps as text
+};
+
+/// The commands that there are.
+enum class Command : uint8_t { kGenerate, kPlan, kConvert, kInspect };
+std::string_view name(Command command);
+
+/// Sets the options that a TOML job file names; its relative paths start at the file's folder.
+/// Error(kUsage): the file cannot be read, is not TOML (with line and column), has a key that no
+/// option of `command` has (with the nearest that is one), or a value of a wrong type or range.
+void read_job_file(const std::filesystem::path& path, Command command, Job& job);
+/// The same for TOML text; `name` stands for the file in messages. A fuzz target.
+void read_job_toml(std::string_view text, const std::string& name,
+                   const std::filesystem::path& folder, Command command, Job& job);
+
+/// What one option cannot see alone: what `command` needs and is not given, and options that
+/// exclude each other. Error(kUsage).
+void check_job(const Job& job, Command command);
+
+/// All options of `command` with their effective values: one JSON object whose keys are the
+/// options' names; null = not given. Stored in the result.
+std::string job_to_json(const Job& job, Command command);
+/// The same as a TOML job file with a comment for each option; reading it gives the same job.
+std::string job_to_toml(const Job& job, Command command);
+
+/// The candidate that `word` was most likely meant to be (edit distance at most a third of its
+/// length, at least 2); empty if none is near.
+std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
+
+}  // namespace llmpq
