@@ -2,13 +2,13 @@
 
 #include <unistd.h>
 
+#include <boost/log/attributes/value_extraction.hpp>
 #include <boost/log/core.hpp>
 #include <boost/log/sinks/basic_sink_backend.hpp>
 #include <boost/log/sinks/frontend_requirements.hpp>
 #include <boost/log/sinks/sync_frontend.hpp>
 #include <boost/log/sources/record_ostream.hpp>
 #include <boost/log/sources/severity_logger.hpp>
-#include <boost/log/attributes/value_extraction.hpp>
 #include <boost/smart_ptr/make_shared_object.hpp>
 
 #include <array>
@@ -25,10 +25,14 @@ namespace logging = boost::log;
 
 const char* name_of(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return "debug";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kWarning: return "warning";
-    case LogLevel::kError: return "error";
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
   }
   return "?";
 }
@@ -61,7 +65,8 @@ Shared& shared() {
 constexpr const char* kClearLine = "\r\033[K";
 
 /// Writes each line with one call, so that the lines of several ranks do not mix either.
-class StderrBackend : public logging::sinks::basic_sink_backend<logging::sinks::concurrent_feeding> {
+class StderrBackend
+    : public logging::sinks::basic_sink_backend<logging::sinks::concurrent_feeding> {
  public:
   void consume(const logging::record_view& record) {
     const auto level = logging::extract<LogLevel>("Severity", record);

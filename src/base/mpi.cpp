@@ -128,8 +128,8 @@ std::vector<std::string> Mpi::all_gather(const std::string& text) const {
   CHECK_MPI(MPI_Allgather(&mine, 1, MPI_INT, sizes.data(), 1, MPI_INT, handle_->world));
   const std::vector<int> offsets = offsets_of(sizes);
   std::string joined(static_cast<size_t>(offsets.back()) + static_cast<size_t>(sizes.back()), '\0');
-  CHECK_MPI(MPI_Allgatherv(text.data(), mine, MPI_CHAR, joined.data(), sizes.data(),
-                           offsets.data(), MPI_CHAR, handle_->world));
+  CHECK_MPI(MPI_Allgatherv(text.data(), mine, MPI_CHAR, joined.data(), sizes.data(), offsets.data(),
+                           MPI_CHAR, handle_->world));
   return cut(joined, sizes);
 }
 

@@ -57,7 +57,6 @@ class Mpi {
   const Handle& handle() const { return *handle_; }
 
  private:
-
   std::unique_ptr<Handle> handle_;
   int rank_ = 0;
   int size_ = 1;

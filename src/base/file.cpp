@@ -1,0 +1,163 @@
+#include "base/file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace llmpq {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  Descriptor(const fs::path& path, int flags, Exit code, const char* what)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+    CHECK(fd_ >= 0, code, "{}: cannot {}: {}", path.string(), what, std::strerror(errno));
+  }
+  ~Descriptor() { ::close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// The size of a regular file; folders and devices are refused.
+int64_t size_of(const Descriptor& file, const fs::path& path, Exit code) {
+  struct stat status {};
+  CHECK(::fstat(file.get(), &status) == 0, code, "{}: cannot be examined: {}", path.string(),
+        std::strerror(errno));
+  CHECK(S_ISREG(status.st_mode), code, "{}: not a regular file", path.string());
+  return status.st_size;
+}
+
+void write_all(const Descriptor& file, std::string_view text, const fs::path& path, Exit code) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file.get(), text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    CHECK(written > 0, code, "{}: cannot write: {}", path.string(), std::strerror(errno));
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+void sync(const Descriptor& file, const fs::path& path, Exit code) {
+  // EINVAL: this kind of file or file system has nothing to sync.
+  CHECK(::fsync(file.get()) == 0 || errno == EINVAL, code, "{}: cannot sync: {}", path.string(),
+        std::strerror(errno));
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path, int64_t max_bytes, Exit code) {
+  const Descriptor file(path, O_RDONLY, code, "open");
+  const int64_t size = size_of(file, path, code);
+  CHECK(size <= max_bytes, code, "{}: {} is too long, at most {} are read", path.string(),
+        bytes_text(size), bytes_text(max_bytes));
+  std::string text(static_cast<size_t>(size), '\0');
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t got = ::read(file.get(), text.data() + done, text.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    CHECK(got >= 0, code, "{}: cannot read: {}", path.string(), std::strerror(errno));
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  text.resize(done);
+  return text;
+}
+
+void write_file_atomically(const fs::path& path, std::string_view text, Exit code) {
+  fs::path beside = path;
+  beside += ".new";
+  {
+    const Descriptor file(beside, O_WRONLY | O_CREAT | O_TRUNC, code, "write");
+    write_all(file, text, beside, code);
+    sync(file, beside, code);
+  }
+  rename_durably(beside, path, code);
+}
+
+void sync_file(const fs::path& path, Exit code) {
+  sync(Descriptor(path, O_RDONLY, code, "open"), path, code);
+}
+
+void rename_durably(const fs::path& from, const fs::path& to, Exit code) {
+  CHECK(::rename(from.c_str(), to.c_str()) == 0, code, "{}: cannot be renamed to {}: {}",
+        from.string(), to.string(), std::strerror(errno));
+  const fs::path folder = folder_of(to);
+  sync(Descriptor(folder, O_RDONLY | O_DIRECTORY, code, "open"), folder, code);
+}
+
+MappedFile::MappedFile(const fs::path& path, Exit code) : path_(path) {
+  const Descriptor file(path, O_RDONLY, code, "open");
+  size_ = static_cast<size_t>(size_of(file, path, code));
+  if (size_ == 0) return;
+  void* const mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  CHECK(mapped != MAP_FAILED, code, "{}: cannot be mapped: {}", path.string(),
+        std::strerror(errno));
+  data_ = static_cast<const std::byte*>(mapped);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+std::string bytes_text(int64_t bytes) {
+  constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (std::abs(value) >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  const bool whole = unit == 0 || std::abs(value) >= 100;
+  return whole ? fmt::format("{:.0f} {}", value, kUnits[unit])
+               : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+int64_t parse_bytes(const std::string& text, const std::string& what, Exit code) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  std::string unit = end;
+  std::erase(unit, ' ');
+  int power = unit.empty() || unit == "B" ? 0 : -1;
+  constexpr std::string_view kPrefixes = "KMGT";
+  const size_t prefix = unit.empty() ? std::string_view::npos : kPrefixes.find(unit[0]);
+  const std::string rest = unit.empty() ? "" : unit.substr(1);
+  if (prefix != std::string_view::npos && (rest.empty() || rest == "iB" || rest == "B")) {
+    power = static_cast<int>(prefix) + 1;
+  }
+  const double bytes = std::ldexp(value, 10 * std::max(power, 0));
+  CHECK(end != text.c_str() && power >= 0 && bytes >= 0 && bytes < 9e18, code,
+        "{}: want a size like 2GiB, 512MiB or a number of bytes, found '{}'", what, text);
+  return static_cast<int64_t>(bytes);
+}
+
+}  // namespace llmpq

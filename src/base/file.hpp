@@ -1,0 +1,52 @@
+// Files: reading whole ones within bounds, mapping them, writing them so that a crash leaves the
+// old or the new one; and sizes as people write them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kernels/check.hpp"
+
+namespace llmpq {
+
+/// The whole file. Throws Error(code) that names the path if it cannot be read or is longer than
+/// `max_bytes`.
+std::string read_file(const std::filesystem::path& path, int64_t max_bytes, Exit code);
+
+/// Writes `text` beside `path`, makes it durable and renames it over `path`.
+void write_file_atomically(const std::filesystem::path& path, std::string_view text, Exit code);
+
+/// Makes the file's data survive a crash of the host.
+void sync_file(const std::filesystem::path& path, Exit code);
+/// Renames and makes the new name survive a crash. `from` and `to` are in one folder.
+void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to, Exit code);
+
+/// A file's bytes, read-only, in memory as they are touched. An empty file maps to no bytes.
+class MappedFile {
+ public:
+  MappedFile(const std::filesystem::path& path, Exit code);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  int64_t size() const { return static_cast<int64_t>(size_); }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// "1.5 GiB", "12 KiB", "37 B".
+std::string bytes_text(int64_t bytes);
+/// "2GiB", "512 MiB", "1.5G", "4096" (bytes); K, M, G, T are powers of 1024. Throws Error(code)
+/// that names `what` and the text.
+int64_t parse_bytes(const std::string& text, const std::string& what, Exit code);
+
+}  // namespace llmpq

@@ -1,0 +1,49 @@
+#include "base/json.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace llmpq {
+namespace {
+
+constexpr int kDeepest = 512;
+
+/// Whether brackets outside strings nest deeper than `kDeepest`.
+bool is_too_deep(std::string_view text) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+      continue;
+    }
+    if (c == '"') in_string = true;
+    if ((c == '[' || c == '{') && ++depth > kDeepest) return true;
+    if (c == ']' || c == '}') --depth;
+  }
+  return false;
+}
+
+}  // namespace
+
+nlohmann::json parse_json(std::string_view text, const std::string& what, Exit code) {
+  CHECK(!is_too_deep(text), code, "{}: nested deeper than {} levels", what, kDeepest);
+  try {
+    return nlohmann::json::parse(text);
+  } catch (const nlohmann::json::parse_error& error) {
+    fail(code, "{}: not JSON at byte {}: {}", what, error.byte, error.what());
+  } catch (const nlohmann::json::exception& error) {
+    fail(code, "{}: not JSON: {}", what, error.what());
+  }
+}
+
+std::string dump_json(const nlohmann::json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string dump_json(const nlohmann::ordered_json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace llmpq
