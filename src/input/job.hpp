@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log.hpp"
 #include "input/sampling.hpp"
 #include "kernels/formats.hpp"
 #include "kernels/ops.hpp"
@@ -21,7 +22,6 @@ enum class LoadFormat : uint8_t { kAuto, kDummy };
 enum class Strategy : uint8_t { kUniform, kManual };
 enum class TextLayout : uint8_t { kStrings, kBytes };
 enum class TruncatePrompt : uint8_t { kNo, kLeft, kRight };  ///< kNo: a long prompt is a row error
-enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
 enum class ConvertTo : uint8_t { kAuto, kTokenIds, kText };
 
 /// Field `x_y` is the flag `--x-y` and the key `x-y` of the job file. An empty path or text, and
