@@ -24,6 +24,11 @@ struct SchedulerConfig {
   int32_t kv_block_tokens = 16;
 };
 
+/// The largest step that a scheduler makes: token rows, and rows that choose a token. The stages'
+/// buffers are made for these.
+int32_t max_step_rows(const SchedulerConfig& config);
+int32_t max_step_samples(const SchedulerConfig& config);
+
 /// A sequence that waits for its prefill.
 struct SequenceRequest {
   std::vector<int32_t> tokens;  ///< the prompt, at least one

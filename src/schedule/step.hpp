@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,8 @@ namespace llmpq {
 /// How prefill and decode share the pipeline (design: in waves, side by side, or in one step).
 enum class Mix : uint8_t { kSeparated, kInterleaved, kMixed };
 std::string_view name(Mix mix);
+/// The mix of that name, or nothing.
+std::optional<Mix> parse_mix(std::string_view text);
 
 enum class StepKind : uint8_t { kPrefill, kDecode, kMixed };
 
@@ -48,7 +51,7 @@ struct Step {
   std::vector<StepRange> ranges;     ///< decode rows first
   std::vector<int32_t> block_table;  ///< of all ranges, one after the other
   std::vector<SequenceStart> starts;
-  std::vector<int64_t> ends;  ///< sequences that the last stage may forget
+  std::vector<int64_t> ends;  ///< sequences that the last stage forgets, before it reads `starts`
 
   int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
 };

@@ -1,0 +1,20 @@
+// The plan file ("llmpq-plan-1"): written by solvers and by people, run by `generate --plan`.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "plan/plan.hpp"
+
+namespace llmpq {
+
+/// The file's text, two spaces of indentation, ending with a line break.
+std::string to_json(const Plan& plan);
+
+/// Reads a plan file; `name` is what messages call it. Sizes that are missing or null stay 0 and
+/// are chosen by complete_plan(); a missing mix is interleaved; a missing head format is
+/// `head_format`. Computed fields (seconds, bytes, bounds) are checked for their type and dropped:
+/// they are predicted anew. Error(kUsage) names the key, the value found and the one wanted.
+Plan parse_plan(std::string_view text, std::string_view name, Format head_format = Format::kBf16);
+
+}  // namespace llmpq

@@ -1,0 +1,76 @@
+// From what is known about model, machines and work to a plan. Every solver sits behind solve();
+// a plan that a person wrote goes through complete_plan() instead. Pure: no MPI, files, clock.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "input/model_config.hpp"
+#include "kernels/backend.hpp"
+#include "layer/memory.hpp"
+#include "plan/plan.hpp"
+#include "schedule/scheduler.hpp"
+
+namespace llmpq {
+
+/// How a plan is found. kAuto is the default of --strategy: spare ranks may idle and stages may be
+/// of unlike size; kUniform is a stage of even size on every rank; kManual does what is asked for.
+enum class Strategy : uint8_t { kAuto, kUniform, kManual };
+
+/// The memory that a rank may fill, and what it is called in tables ("cpu on node3").
+struct RankMemory {
+  int64_t memory_bytes = 0;
+  std::string device;
+};
+
+/// What the job's prompts ask for, in tokens. Lengths are of rows that can run (not of rows in
+/// error).
+struct Workload {
+  int64_t sequences = 0;            ///< rows times samples
+  int64_t max_sequence_tokens = 0;  ///< longest prompt + max_tokens of one row
+};
+
+/// What the user fixed by hand; everything left open is the solver's.
+struct PlanWishes {
+  std::vector<Format> formats;            ///< one for all layers, or one per layer; empty = open
+  std::vector<int64_t> layers_per_stage;  ///< stage i on rank i; empty = open
+  std::optional<Format> head_format;      ///< open: 16 bit
+  std::optional<int32_t> prefill_tokens, decode_batch, lanes;
+  std::optional<Mix> mix;
+};
+
+struct PlanRequest {
+  std::string model;  ///< name of the model's folder
+  const ModelConfig& config;
+  const Backend& backend;         ///< counts packed bytes
+  std::vector<RankMemory> ranks;  ///< by world rank
+  int64_t max_model_len = 0;
+  DType kv_type = DType::kBf16;
+  int64_t kv_block_tokens = 16;
+  Workload workload;
+  PlanWishes wishes;
+};
+
+struct PlanResult {
+  Plan plan;
+  std::string reason;  ///< a sentence for the log: which formats and sizes, and why
+};
+
+/// Error(kUsage): wishes that contradict each other, the model or the ranks. Error(kNoPlan):
+/// nothing fits; the sentence holds the memory table and what would fit.
+PlanResult solve(const PlanRequest& request, Strategy strategy);
+
+/// Checks a plan from a file against model and ranks (Error(kUsage); Error(kModel) if it is for
+/// another model), chooses the sizes that it leaves open (0) as solve() would, and predicts its
+/// bytes. Error(kNoPlan) if it does not fit. The request's wishes for sizes beat the file's.
+PlanResult complete_plan(const PlanRequest& request, Plan plan);
+
+/// Sizes of the run-time buffers of all stages of a plan: what stages are made with.
+Sizes stage_sizes(const Plan& plan, int64_t max_model_len, DType kv_type);
+
+/// The scheduler that drives the plan's first pipeline.
+SchedulerConfig scheduler_config(const Plan& plan);
+
+}  // namespace llmpq
