@@ -1,0 +1,73 @@
+// Rank 0's side of the run: requests into the scheduler, its steps to the stages, returned tokens
+// to their requests, finished rows to the I/O thread. Runs on the MPI thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/timer.hpp"
+#include "input/tokenizer.hpp"
+#include "pipeline/io_thread.hpp"
+#include "pipeline/links.hpp"
+#include "pipeline/request.hpp"
+#include "schedule/scheduler.hpp"
+
+namespace llmpq {
+
+struct DriverSetup {
+  SchedulerConfig scheduler;
+  int64_t window = 4096;  ///< prompts that wait in the scheduler
+  int32_t num_samples = 1;
+  int32_t plan_index = 0;
+  /// Tokens an output is expected to have, for the scheduler's reserve; 0 = half of max_tokens at
+  /// first, then the mean of the finished rows (max_tokens of rows that ignore the ending tokens).
+  int64_t expected_output_tokens = 0;
+  double timeout_s = 300;  ///< no step comes back for so long: Error(kMpi)
+  std::vector<int32_t> eos_token_ids;
+};
+
+struct DriverCounts {
+  int64_t steps = 0, prefill_rows = 0, decode_rows = 0;
+  int64_t output_tokens = 0;  ///< of all rows, finished or not
+  int64_t preemptions = 0;
+};
+
+class Driver {
+ public:
+  /// `tokenizer` may be null, see RunningRequest.
+  Driver(const DriverSetup& setup, DriverLinks links, const Tokenizer* tokenizer, IoThread& io);
+
+  /// Moves what can be moved; true if something was. Sends the stop message when all is done.
+  bool poll();
+  /// All rows are finished and the stop messages are on their way.
+  bool done() const { return stopped_ && sending_ == 0; }
+  const DriverCounts& counts() const { return counts_; }
+
+ private:
+  bool receive_results();
+  bool admit();
+  bool send_steps();
+  void take(const StepResult& result);
+  void start(Request request);
+  void count_rows(const Step& step);
+  int64_t expected_tokens(const Sampling& sampling) const;
+  void send_to_all(const std::vector<std::byte>& message);
+  void check_time() const;
+
+  DriverSetup setup_;
+  DriverLinks links_;
+  const Tokenizer* tokenizer_;
+  IoThread& io_;
+  Scheduler scheduler_;
+  std::unordered_map<int64_t, RunningRequest> running_;  ///< by sequence
+  std::vector<ArrivedToken> arrived_;
+  DriverCounts counts_;
+  int64_t finished_rows_ = 0, finished_tokens_ = 0;
+  Timer since_progress_;
+  int sending_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace llmpq

@@ -1,0 +1,106 @@
+#include "pipeline/feed.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/utf8.hpp"
+#include "kernels/check.hpp"
+#include "layer/sampler.hpp"
+
+namespace llmpq {
+namespace {
+
+/// The prompt's token ids. Error(kPrompts) is the row's error, not the job's.
+std::vector<int32_t> tokens_of(Prompt& prompt, const Tokenizer* tokenizer) {
+  CHECK(prompt.error.empty(), Exit::kPrompts, "{}", prompt.error);
+  if (prompt.has_tokens) {
+    CHECK(!prompt.tokens.empty(), Exit::kPrompts, "the prompt has no tokens");
+    return std::move(prompt.tokens);
+  }
+  CHECK(!prompt.text.empty(), Exit::kPrompts, "the prompt is empty");
+  CHECK(tokenizer, Exit::kPrompts, "the prompt is text and the model has no tokenizer.json");
+  std::vector<int32_t> tokens = tokenizer->encode(prompt.text);
+  CHECK(!tokens.empty(), Exit::kPrompts, "the tokenizer makes no token of the prompt");
+  return tokens;
+}
+
+void check_ids(const std::vector<int32_t>& tokens, int64_t vocab) {
+  for (int32_t id : tokens)
+    CHECK(id >= 0 && id < vocab, Exit::kPrompts,
+          "token id {} is outside of the model's vocabulary of {}", id, vocab);
+}
+
+void truncate(std::vector<int32_t>& tokens, int64_t keep, TruncateSide side) {
+  const auto excess = static_cast<int64_t>(tokens.size()) - keep;
+  if (side == TruncateSide::kLeft)
+    tokens.erase(tokens.begin(), tokens.begin() + excess);
+  else
+    tokens.resize(static_cast<size_t>(keep));
+}
+
+/// Leaves room for at least one output token; a prompt that must be cut leaves room for max_tokens.
+void fit_context(std::vector<int32_t>& tokens, Sampling& sampling, const FeedSetup& setup) {
+  const int64_t context = setup.max_model_len;
+  if (static_cast<int64_t>(tokens.size()) >= context) {
+    CHECK(setup.truncate != TruncateSide::kNone, Exit::kPrompts,
+          "the prompt has {} tokens and the context {}, one of which is for the output; "
+          "--truncate-prompt left or right cuts it",
+          tokens.size(), context);
+    truncate(tokens, std::max<int64_t>(1, context - sampling.max_tokens), setup.truncate);
+  }
+  const int64_t room = context - static_cast<int64_t>(tokens.size());
+  sampling.max_tokens = static_cast<int32_t>(std::min<int64_t>(sampling.max_tokens, room));
+}
+
+}  // namespace
+
+Feed::Feed(const PromptsFile& prompts, const Tokenizer* tokenizer, const FeedSetup& setup)
+    : prompts_(prompts), tokenizer_(tokenizer), setup_(setup), next_row_(setup.rows.begin) {}
+
+FeedBatch Feed::read(int64_t max_rows) {
+  FeedBatch batch;
+  const int64_t count = std::min(max_rows, setup_.rows.end - next_row_);
+  for (Prompt& prompt : prompts_.read(next_row_, count, setup_.defaults)) add(prompt, batch);
+  next_row_ += count;
+  return batch;
+}
+
+void Feed::add(Prompt& prompt, FeedBatch& batch) const {
+  std::vector<int32_t> samples;
+  for (int32_t sample = 0; sample < setup_.num_samples; ++sample)
+    if (!setup_.is_done || !setup_.is_done(prompt.row, sample)) samples.push_back(sample);
+  if (samples.empty()) return;
+  try {
+    std::vector<int32_t> tokens = tokens_of(prompt, tokenizer_);
+    check_ids(tokens, setup_.vocab);
+    fit_context(tokens, prompt.sampling, setup_);
+    const uint64_t seed = prompt.sampling.seed.value_or(row_seed(setup_.job_seed, prompt.row));
+    for (int32_t sample : samples)
+      batch.requests.push_back({prompt.row, sample, tokens, prompt.sampling, seed});
+  } catch (const Error& error) {
+    for (int32_t sample : samples)
+      batch.failed.push_back(failed_row(prompt.row, sample, error.what()));
+  }
+}
+
+PromptLengths measure_lengths(const PromptsFile& prompts, const Tokenizer* tokenizer,
+                              RowRangeOfFile rows, int64_t sample) {
+  PromptLengths lengths;
+  lengths.rows = rows.end - rows.begin;
+  const int64_t runs = std::min<int64_t>(sample, lengths.rows);
+  double sum = 0;
+  for (int64_t i = 0; i < runs; ++i) {
+    const int64_t row = rows.begin + i * lengths.rows / runs;
+    for (Prompt& prompt : prompts.read(row, 1, Sampling{})) {
+      int64_t count = static_cast<int64_t>(prompt.tokens.size());
+      if (!prompt.has_tokens && tokenizer && !first_invalid_byte(prompt.text))
+        count = static_cast<int64_t>(tokenizer->encode(prompt.text).size());
+      lengths.longest = std::max(lengths.longest, count);
+      sum += static_cast<double>(count);
+    }
+  }
+  lengths.mean = runs ? sum / static_cast<double>(runs) : 0;
+  return lengths;
+}
+
+}  // namespace llmpq

@@ -1,0 +1,65 @@
+// From rows of the prompts file to requests: reads a window, tokenizes, checks lengths. A row that
+// cannot be run becomes a finished row in error. Used by the I/O thread of rank 0.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "input/prompts.hpp"
+#include "input/tokenizer.hpp"
+#include "pipeline/request.hpp"
+#include "pipeline/row_sink.hpp"
+
+namespace llmpq {
+
+enum class TruncateSide : uint8_t { kNone, kLeft, kRight };
+
+struct FeedSetup {
+  RowRangeOfFile rows;
+  int32_t num_samples = 1;
+  uint64_t job_seed = 0;
+  Sampling defaults;
+  int64_t max_model_len = 0;
+  int64_t vocab = 0;
+  TruncateSide truncate = TruncateSide::kNone;
+  /// Rows that are done already (resume); empty = none are.
+  std::function<bool(int64_t row, int32_t sample)> is_done;
+};
+
+/// What one read of the file gave.
+struct FeedBatch {
+  std::vector<Request> requests;
+  std::vector<FinishedRow> failed;
+};
+
+class Feed {
+ public:
+  /// `tokenizer` may be null if the file holds token ids.
+  Feed(const PromptsFile& prompts, const Tokenizer* tokenizer, const FeedSetup& setup);
+
+  bool at_end() const { return next_row_ >= setup_.rows.end; }
+  /// The requests of the next `max_rows` rows of the file.
+  FeedBatch read(int64_t max_rows);
+
+ private:
+  void add(Prompt& prompt, FeedBatch& batch) const;
+
+  const PromptsFile& prompts_;
+  const Tokenizer* tokenizer_;
+  FeedSetup setup_;
+  int64_t next_row_;
+};
+
+/// What the planner wants to know of a dataset.
+struct PromptLengths {
+  int64_t rows = 0;
+  int64_t longest = 0;  ///< tokens
+  double mean = 0;      ///< tokens
+};
+/// Tokenizes at most `sample` of the rows, evenly spread; rows that cannot be read count as empty.
+PromptLengths measure_lengths(const PromptsFile& prompts, const Tokenizer* tokenizer,
+                              RowRangeOfFile rows, int64_t sample);
+
+}  // namespace llmpq

@@ -1,0 +1,69 @@
+// The thread of rank 0 that owns HDF5: reads prompts ahead of the scheduler and writes finished
+// rows, so that neither MPI nor computing ever waits for a disk.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "pipeline/feed.hpp"
+#include "pipeline/queue.hpp"
+#include "pipeline/row_sink.hpp"
+
+namespace llmpq {
+
+/// Rows that are safe on disk, and what they hold. Failed rows are counted in rows too.
+struct CommittedCounts {
+  std::atomic<int64_t> rows{0};
+  std::atomic<int64_t> failed{0};
+  std::atomic<int64_t> prompt_tokens{0};
+  std::atomic<int64_t> output_tokens{0};
+};
+
+class IoThread {
+ public:
+  /// Keeps up to `window` requests (and some 64 MiB of their tokens) read ahead. Rings `bell` when
+  /// requests are there.
+  IoThread(Feed& feed, RowSink& sink, int64_t window, Bell& bell);
+  ~IoThread();
+  IoThread(const IoThread&) = delete;
+  IoThread& operator=(const IoThread&) = delete;
+
+  /// The next request, if one is ready. Throws what the thread met: Error(kPrompts) or (kOutput).
+  std::optional<Request> take();
+  /// No request is ready and none will come.
+  bool exhausted() const;
+  void add(FinishedRow row);
+  /// Waits until all rows are committed, then ends the thread. Throws what the thread met.
+  void close();
+
+  const CommittedCounts& committed() const { return committed_; }
+
+ private:
+  void run();
+  bool read_ahead();
+  bool write_finished();
+  void commit_if_due();
+  void rethrow();
+
+  Feed& feed_;
+  RowSink& sink_;
+  const int64_t window_;
+  Bell& bell_;
+  Bell own_bell_;
+  Queue<Request> ready_;
+  Queue<FinishedRow> finished_{&own_bell_};
+  std::atomic<int64_t> ready_tokens_{0};
+  std::atomic<bool> feed_done_{false};
+  std::atomic<bool> closing_{false};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;
+  CommittedCounts committed_;
+  CommittedCounts pending_;  ///< given to the sink, not committed yet
+  double last_commit_s_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace llmpq

@@ -1,0 +1,31 @@
+// Who talks to whom: control from rank 0 to every stage, activations from neighbour to neighbour,
+// tokens from the last stage to rank 0.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/link.hpp"
+#include "base/mpi.hpp"
+#include "plan/plan.hpp"
+
+namespace llmpq {
+
+/// The ends that one rank's stage holds. An empty control message ends the stage's work.
+struct StageLinks {
+  std::unique_ptr<LinkIn> steps;
+  std::unique_ptr<LinkIn> hidden_in;    ///< none on the first stage
+  std::unique_ptr<LinkOut> hidden_out;  ///< none on the last stage
+  std::unique_ptr<LinkOut> results;     ///< the last stage's only
+};
+
+/// The ends that rank 0 holds besides.
+struct DriverLinks {
+  std::vector<std::unique_ptr<LinkOut>> steps;  ///< [stages]
+  std::unique_ptr<LinkIn> results;
+};
+
+StageLinks make_stage_links(const Mpi& mpi, const PipelinePlan& pipeline, size_t stage);
+DriverLinks make_driver_links(const Mpi& mpi, const PipelinePlan& pipeline);
+
+}  // namespace llmpq

@@ -1,0 +1,39 @@
+#include "pipeline/run.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/timer.hpp"
+
+namespace llmpq {
+namespace {
+
+// A message is looked for every 20 us while things move; after an idle while every half
+// millisecond. The bell ends the wait at once when the rank's own threads have something.
+constexpr int kShortestSleep_us = 20;
+constexpr int kLongestSleep_us = 500;
+constexpr double kTickInterval_s = 0.1;
+
+}  // namespace
+
+void run_loop(Worker* worker, Driver* driver, Bell& bell, const std::function<void()>& tick) {
+  int sleep_us = kShortestSleep_us;
+  Timer since_tick;
+  while (!((!worker || worker->done()) && (!driver || driver->done()))) {
+    bool moved = false;
+    if (worker) moved |= worker->poll();
+    if (driver) moved |= driver->poll();
+    if (tick && since_tick.seconds() > kTickInterval_s) {
+      tick();
+      since_tick.restart();
+    }
+    if (moved) {
+      sleep_us = kShortestSleep_us;
+      continue;
+    }
+    bell.wait(std::chrono::microseconds(sleep_us));
+    sleep_us = std::min(sleep_us * 5 / 4 + 1, kLongestSleep_us);
+  }
+}
+
+}  // namespace llmpq

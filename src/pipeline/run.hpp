@@ -1,0 +1,17 @@
+// The loop of a rank's MPI thread: polls its worker and, on rank 0, the driver, and sleeps when
+// there is nothing to move, so that it never takes a core from computing.
+#pragma once
+
+#include <functional>
+
+#include "pipeline/driver.hpp"
+#include "pipeline/queue.hpp"
+#include "pipeline/worker.hpp"
+
+namespace llmpq {
+
+/// Returns when all work is done. `worker` is null on a rank without a stage, `driver` everywhere
+/// but on rank 0. `tick` (may be empty) is called some ten times a second. Throws what they throw.
+void run_loop(Worker* worker, Driver* driver, Bell& bell, const std::function<void()>& tick);
+
+}  // namespace llmpq

@@ -1,0 +1,165 @@
+#include "pipeline/worker.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/check.hpp"
+
+namespace llmpq {
+namespace {
+
+constexpr size_t kLongestTimeline = 1'000'000;  ///< events; beyond it nothing is recorded
+
+std::string_view kind_name(StepKind kind) {
+  switch (kind) {
+    case StepKind::kPrefill:
+      return "prefill";
+    case StepKind::kDecode:
+      return "decode";
+    case StepKind::kMixed:
+      break;
+  }
+  return "mixed";
+}
+
+TraceEvent event_of(const Step& step, int32_t rank, int32_t track, std::string category) {
+  TraceEvent event;
+  event.name = step.lane < 0
+                   ? fmt::format("{} {}", kind_name(step.kind), step.rows())
+                   : fmt::format("{} {} lane {}", kind_name(step.kind), step.rows(), step.lane);
+  event.category = std::move(category);
+  event.rank = rank;
+  event.track = track;
+  event.step = step.id;
+  return event;
+}
+
+}  // namespace
+
+Worker::Worker(Stage& stage, StageLinks links, Bell& bell, Timeline* timeline)
+    : stage_(stage), links_(std::move(links)), bell_(bell), timeline_(timeline) {
+  thread_ = std::thread([this] { compute(); });
+}
+
+Worker::~Worker() {
+  quit_ = true;
+  work_bell_.ring();
+  thread_.join();
+}
+
+bool Worker::poll() {
+  if (failed_) std::rethrow_exception(error_);
+  return receive() | hand_over() | send();
+}
+
+bool Worker::done() const {
+  return stopping_ && steps_.empty() && tasks_given_ == tasks_sent_ && sending_ == 0;
+}
+
+bool Worker::receive() {
+  bool moved = false;
+  links_.steps->post();
+  while (auto message = links_.steps->take()) {
+    if (message->empty())
+      stopping_ = true;
+    else
+      steps_.push_back(unpack_step(*message));
+    moved = true;
+  }
+  if (!links_.hidden_in) return moved;
+  links_.hidden_in->post();
+  while (auto message = links_.hidden_in->take()) {
+    hidden_.push_back(std::move(*message));
+    moved = true;
+  }
+  return moved;
+}
+
+bool Worker::hand_over() {
+  bool moved = false;
+  while (!steps_.empty() && (!links_.hidden_in || !hidden_.empty())) {
+    Task task{std::move(steps_.front()), {}};
+    steps_.pop_front();
+    if (links_.hidden_in) {
+      task.hidden = std::move(hidden_.front());
+      hidden_.pop_front();
+    }
+    tasks_.push(std::move(task));
+    ++tasks_given_;
+    moved = true;
+  }
+  return moved;
+}
+
+bool Worker::send() {
+  bool moved = false;
+  LinkOut& out = links_.hidden_out ? *links_.hidden_out : *links_.results;
+  while (auto computed = computed_.take()) {
+    if (timeline_) {
+      sends_.push_back(event_of(computed->step, timeline_->rank, 1, "transfer"));
+      sends_.back().begin_s = steady_seconds();
+    }
+    out.start(links_.hidden_out ? std::move(computed->hidden) : std::move(computed->result));
+    ++tasks_sent_;
+    moved = true;
+  }
+  const int before = std::exchange(sending_, out.finish());
+  watch_sends();
+  return moved || before != sending_;
+}
+
+/// Sends end in the order in which they began: the oldest events beyond the `sending_` youngest are
+/// over.
+void Worker::watch_sends() {
+  while (timeline_ && sends_.size() > static_cast<size_t>(sending_)) {
+    sends_.front().end_s = steady_seconds();
+    if (timeline_->transfers.size() < kLongestTimeline)
+      timeline_->transfers.push_back(std::move(sends_.front()));
+    sends_.pop_front();
+  }
+}
+
+Worker::Computed Worker::run(Task task) {
+  Computed computed;
+  const double begin_s = steady_seconds();
+  computed.hidden = stage_.run(task.step, task.hidden);
+  if (stage_.last()) computed.result = pack(stage_.take_result());
+  if (timeline_ && timeline_->computing.size() < kLongestTimeline) {
+    TraceEvent event =
+        event_of(task.step, timeline_->rank, 0, std::string(kind_name(task.step.kind)));
+    event.begin_s = begin_s;
+    event.end_s = steady_seconds();
+    timeline_->computing.push_back(std::move(event));
+  }
+  computed.step = std::move(task.step);
+  return computed;
+}
+
+void Worker::compute() {
+  int64_t step = -1;
+  try {
+    while (!quit_) {
+      auto task = tasks_.take();
+      if (!task) {
+        work_bell_.wait(std::chrono::milliseconds(100));
+        continue;
+      }
+      step = task->step.id;
+      computed_.push(run(std::move(*task)));
+    }
+  } catch (const Error& error) {
+    error_ = std::make_exception_ptr(
+        Error(error.code(), fmt::format("step {}: {}", step, error.what())));
+    failed_ = true;
+    bell_.ring();
+  } catch (const std::exception& error) {
+    error_ = std::make_exception_ptr(
+        Error(Exit::kInternal, fmt::format("step {}: {}", step, error.what())));
+    failed_ = true;
+    bell_.ring();
+  }
+}
+
+}  // namespace llmpq

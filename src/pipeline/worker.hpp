@@ -1,0 +1,79 @@
+// A rank's stage at work: the MPI thread moves messages, a second thread computes, so that the
+// activations of one step travel while the next step is computed.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <exception>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/timer.hpp"
+#include "pipeline/links.hpp"
+#include "pipeline/queue.hpp"
+#include "stage/stage.hpp"
+
+namespace llmpq {
+
+/// Where a worker writes what it did when, if somebody wants to know.
+struct Timeline {
+  int32_t rank = 0;
+  std::vector<TraceEvent> computing;  ///< compute thread
+  std::vector<TraceEvent> transfers;  ///< MPI thread
+};
+
+class Worker {
+ public:
+  /// Starts the compute thread. `bell` wakes the MPI thread when a step is computed. `timeline` may
+  /// be null.
+  Worker(Stage& stage, StageLinks links, Bell& bell, Timeline* timeline);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// MPI thread: moves what can be moved; true if something was. Throws what the compute thread
+  /// met, with the step's number in the sentence.
+  bool poll();
+  /// The stop message came, and everything before it is computed and sent.
+  bool done() const;
+
+ private:
+  struct Task {
+    Step step;
+    std::vector<std::byte> hidden;
+  };
+  struct Computed {
+    Step step;  ///< for the timeline: what is being sent
+    std::vector<std::byte> hidden;
+    std::vector<std::byte> result;
+  };
+
+  bool receive();
+  bool hand_over();
+  bool send();
+  void watch_sends();
+  void compute();
+  Computed run(Task task);
+
+  Stage& stage_;
+  StageLinks links_;
+  Bell& bell_;
+  Timeline* timeline_;
+  std::deque<Step> steps_;                     ///< arrived, waiting for their activations
+  std::deque<std::vector<std::byte>> hidden_;  ///< arrived, waiting for their step
+  std::deque<TraceEvent> sends_;               ///< under way
+  Bell work_bell_;
+  Queue<Task> tasks_{&work_bell_};
+  Queue<Computed> computed_{&bell_};
+  int64_t tasks_given_ = 0, tasks_sent_ = 0;
+  bool stopping_ = false;
+  int sending_ = 0;
+  std::atomic<bool> quit_{false};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;
+  std::thread thread_;
+};
+
+}  // namespace llmpq
