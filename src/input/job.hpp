@@ -12,6 +12,7 @@
 
 #include "base/log.hpp"
 #include "input/sampling.hpp"
+#include "input/strategy.hpp"
 #include "kernels/formats.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/tensor.hpp"
@@ -19,7 +20,6 @@
 namespace llmpq {
 
 enum class LoadFormat : uint8_t { kAuto, kDummy };
-enum class Strategy : uint8_t { kUniform, kManual };
 enum class TextLayout : uint8_t { kStrings, kBytes };
 enum class TruncatePrompt : uint8_t { kNo, kLeft, kRight };  ///< kNo: a long prompt is a row error
 enum class ConvertTo : uint8_t { kAuto, kTokenIds, kText };
@@ -66,7 +66,7 @@ struct Job {
   // Plan
   std::filesystem::path plan;       ///< a plan file to run
   std::filesystem::path save_plan;  ///< where to write the plan
-  Strategy strategy = Strategy::kUniform;
+  Strategy strategy = Strategy::kAuto;
   std::vector<Format> format;             ///< one for all layers, or one for each; empty = auto
   std::vector<int64_t> layers_per_stage;  ///< empty = as the strategy says
   std::optional<int32_t> prefill_tokens;

@@ -8,16 +8,13 @@
 #include <vector>
 
 #include "input/model_config.hpp"
+#include "input/strategy.hpp"
 #include "kernels/backend.hpp"
 #include "layer/memory.hpp"
 #include "plan/plan.hpp"
 #include "schedule/scheduler.hpp"
 
 namespace llmpq {
-
-/// How a plan is found. kAuto is the default of --strategy: spare ranks may idle and stages may be
-/// of unlike size; kUniform is a stage of even size on every rank; kManual does what is asked for.
-enum class Strategy : uint8_t { kAuto, kUniform, kManual };
 
 /// The memory that a rank may fill, and what it is called in tables ("cpu on node3").
 struct RankMemory {
