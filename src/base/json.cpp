@@ -1,6 +1,8 @@
 #include "base/json.hpp"
 
 #include <nlohmann/json.hpp>
+#include <unordered_set>
+#include <vector>
 
 namespace llmpq {
 namespace {
@@ -25,17 +27,37 @@ bool is_too_deep(std::string_view text) {
   return false;
 }
 
-}  // namespace
-
-nlohmann::json parse_json(std::string_view text, const std::string& what, Exit code) {
+nlohmann::json parse(std::string_view text, const nlohmann::json::parser_callback_t& callback,
+                     const std::string& what, Exit code) {
   CHECK(!is_too_deep(text), code, "{}: nested deeper than {} levels", what, kDeepest);
   try {
-    return nlohmann::json::parse(text);
+    return nlohmann::json::parse(text, callback);
   } catch (const nlohmann::json::parse_error& error) {
     fail(code, "{}: not JSON at byte {}: {}", what, error.byte, error.what());
   } catch (const nlohmann::json::exception& error) {
     fail(code, "{}: not JSON: {}", what, error.what());
   }
+}
+
+}  // namespace
+
+nlohmann::json parse_json(std::string_view text, const std::string& what, Exit code) {
+  return parse(text, nullptr, what, code);
+}
+
+nlohmann::json parse_json_unique(std::string_view text, const std::string& what, Exit code) {
+  using Event = nlohmann::json::parse_event_t;
+  std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
+  const auto note = [&](int, Event event, const nlohmann::json& value) {
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key) {
+      const auto& key = value.get_ref<const std::string&>();
+      CHECK(keys.back().insert(key).second, code, "{}: '{}' stands there twice", what, key);
+    }
+    return true;
+  };
+  return parse(text, note, what, code);
 }
 
 std::string dump_json(const nlohmann::json& value, int indent) {

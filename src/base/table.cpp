@@ -61,6 +61,7 @@ std::string Table::text() const {
 
 std::string shorten(const std::string& text, int columns) {
   std::string line;
+  size_t cut = 0;  // where "..." would go
   int width = 0;
   std::string_view rest = text;
   while (!rest.empty()) {
@@ -68,9 +69,10 @@ std::string shorten(const std::string& text, int columns) {
     std::string character;
     append_utf8(character, is_control(step.code_point) ? U' ' : step.code_point);
     width += display_width(character);
-    rest.remove_prefix(static_cast<size_t>(step.bytes));
-    if (width > columns - (rest.empty() ? 0 : 3)) return line + "...";
+    if (width > columns) return line.substr(0, cut) + "...";
     line += character;
+    if (width <= columns - 3) cut = line.size();
+    rest.remove_prefix(static_cast<size_t>(step.bytes));
   }
   return line;
 }

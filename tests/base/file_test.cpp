@@ -1,0 +1,62 @@
+#include "base/file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/expect_error.hpp"
+#include "base/temp_folder.hpp"
+
+namespace llmpq {
+namespace {
+
+TEST(File, WrittenAtomicallyAndReadWithinBounds) {
+  const TempFolder folder;
+  write_file_atomically(folder / "a", "first", Exit::kOutput);
+  write_file_atomically(folder / "a", "second", Exit::kOutput);
+  EXPECT_EQ(read_file(folder / "a", 6, Exit::kModel), "second");
+  EXPECT_ERROR(read_file(folder / "a", 5, Exit::kModel), Exit::kModel,
+               "6 B is too long, at most 5 B");
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.new"));
+}
+
+TEST(File, FailuresNameThePathAndTheReason) {
+  const TempFolder folder;
+  EXPECT_ERROR(read_file(folder / "none", 9, Exit::kModel), Exit::kModel,
+               "none: cannot open: No such file");
+  EXPECT_ERROR(read_file(folder.path(), 9, Exit::kModel), Exit::kModel, "not a regular file");
+  EXPECT_ERROR(write_file_atomically(folder / "x/y", "", Exit::kOutput), Exit::kOutput,
+               "y.new: cannot write");
+  EXPECT_ERROR(rename_durably(folder / "a", folder / "b", Exit::kOutput), Exit::kOutput,
+               "cannot be renamed");
+}
+
+TEST(File, MappedBytesMoveWithTheirOwner) {
+  const TempFolder folder;
+  std::ofstream(folder / "a") << "mapped";
+  std::ofstream(folder / "empty");
+  MappedFile file(folder / "a", Exit::kModel);
+  MappedFile other(folder / "empty", Exit::kModel);
+  EXPECT_EQ(other.size(), 0);
+  other = std::move(file);
+  ASSERT_EQ(other.size(), 6);
+  EXPECT_EQ(static_cast<char>(other.bytes()[5]), 'd');
+  EXPECT_ERROR(MappedFile(folder / "none", Exit::kModel), Exit::kModel, "cannot open");
+}
+
+TEST(File, SizesAsPeopleWriteThem) {
+  EXPECT_EQ(parse_bytes("2GiB", "memory", Exit::kUsage), int64_t{2} << 30);
+  EXPECT_EQ(parse_bytes("512 MiB", "memory", Exit::kUsage), int64_t{512} << 20);
+  EXPECT_EQ(parse_bytes("1.5G", "memory", Exit::kUsage), int64_t{3} << 29);
+  EXPECT_EQ(parse_bytes("4096", "memory", Exit::kUsage), 4096);
+  EXPECT_EQ(parse_bytes("7B", "memory", Exit::kUsage), 7);
+  for (const char* wrong : {"", "GiB", "2XiB", "-1", "1GiBs", "1e30", "nan", "2 G B x"}) {
+    EXPECT_ERROR(parse_bytes(wrong, "memory", Exit::kUsage), Exit::kUsage, "memory: want a size");
+  }
+  EXPECT_EQ(bytes_text(37), "37 B");
+  EXPECT_EQ(bytes_text(1536), "1.5 KiB");
+  EXPECT_EQ(bytes_text(int64_t{200} << 30), "200 GiB");
+}
+
+}  // namespace
+}  // namespace llmpq

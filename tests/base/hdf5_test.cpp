@@ -1,0 +1,147 @@
+#include "base/hdf5.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <thread>
+
+#include "base/expect_error.hpp"
+#include "base/temp_folder.hpp"
+
+namespace llmpq::h5 {
+namespace {
+
+const auto kCode = Exit::kPrompts;
+
+class Hdf5 : public testing::Test {
+ protected:
+  File create(bool live = false) { return File::create(path_, live, kCode); }
+  File open(File::Mode mode = File::Mode::kRead) { return File::open(path_, mode, kCode); }
+
+  TempFolder folder_;
+  std::filesystem::path path_ = folder_ / "a.h5";
+};
+
+TEST_F(Hdf5, NumbersComeBackInAnyWidthAndGrow) {
+  {
+    File file = create();
+    Dataset ints = file.create_dataset("ints", {value_type<int32_t>(), 4, {}});
+    for (int begin = 0; begin < 30; begin += 3) {
+      const std::vector<int32_t> three = {begin, begin + 1, -begin};
+      ints.write<int32_t>(begin, three);
+    }
+    Dataset table = file.create_dataset("table", {value_type<float>(), 4, {2}});
+    table.write<float>(0, std::vector<float>{1, 2, 3, 4, 5, 6});
+  }
+  const File file = open();
+  const Dataset ints = file.dataset("ints");
+  EXPECT_EQ(ints.rows(), 30);
+  EXPECT_EQ(ints.type().text(), "int32");
+  EXPECT_EQ(ints.read<int64_t>(27, 3), (std::vector<int64_t>{27, 28, -27}));
+  EXPECT_TRUE(ints.read<int32_t>(30, 0).empty());
+  const Dataset table = file.dataset("table");
+  EXPECT_EQ(table.shape(), (std::vector<int64_t>{3, 2}));
+  EXPECT_EQ(table.read<double>(1, 1), (std::vector<double>{3, 4}));
+}
+
+TEST_F(Hdf5, TextsOfBothKindsComeBack) {
+  const std::vector<std::string> texts = {"", "żółć", std::string(100000, 'y'), "日本"};
+  {
+    File file = create();
+    file.create_dataset("long", {text_type(), 2, {}}).write_text(0, texts);
+    Dataset fixed = file.create_dataset("short", {text_type(6), 2, {}});
+    fixed.write_text(0, std::vector<std::string>{"ok", "failed"});
+    EXPECT_ERROR(fixed.write_text(2, std::vector<std::string>{"seven b"}), Exit::kInternal,
+                 "longer than 6 bytes");
+  }
+  const File file = open();
+  EXPECT_EQ(file.dataset("long").read_text(0, 4), texts);
+  EXPECT_EQ(file.dataset("long").read_text(3, 1), std::vector<std::string>{"日本"});
+  EXPECT_EQ(file.dataset("short").read_text(0, 2), (std::vector<std::string>{"ok", "failed"}));
+  EXPECT_EQ(file.dataset("short").type().text(), "string of 6 bytes");
+}
+
+TEST_F(Hdf5, AttributesHoldLongTextAndMayBeReplaced) {
+  const std::string plans(300000, 'p');  // beyond the 64 KiB of the old object header
+  {
+    File file = create();
+    Group run = file.create_group("run");
+    run.set_attribute("plans", "first");
+    run.set_attribute("plans", plans);
+    run.set_attribute("rows", int64_t{1} << 40);
+  }
+  const Group run = open().group("run");
+  EXPECT_EQ(run.text_attribute("plans"), plans);
+  EXPECT_EQ(run.integer_attribute("rows"), int64_t{1} << 40);
+  EXPECT_FALSE(run.has_attribute("job"));
+  EXPECT_ERROR(run.integer_attribute("plans"), kCode, "a.h5:/run/@plans: want one integer");
+}
+
+TEST_F(Hdf5, NamesAndKinds) {
+  {
+    File file = create();
+    file.create_group("b");
+    file.create_dataset("a", {value_type<uint64_t>(), 1, {}});
+  }
+  const File file = open();
+  EXPECT_EQ(file.names(), (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(file.is_dataset("a"));
+  EXPECT_FALSE(file.is_dataset("b"));
+  EXPECT_FALSE(file.has("c"));
+  EXPECT_EQ(file.dataset("a").type().text(), "uint64");
+}
+
+TEST_F(Hdf5, WrongUseTellsNameAndReason) {
+  {
+    File file = create();
+    file.create_dataset("n", {value_type<int32_t>(), 4, {}}).write<int32_t>(0, std::vector{1, 2});
+  }
+  const File file = open();
+  EXPECT_ERROR(file.dataset("n").read<int32_t>(1, 2), kCode, "rows 1 to 3 are wanted");
+  EXPECT_ERROR(file.dataset("n").read<int32_t>(-1, 1), kCode, "rows -1 to 0");
+  EXPECT_ERROR(file.dataset("n").read_text(0, 1), kCode, "found 1 dimensions of int32");
+  EXPECT_ERROR(file.dataset("m"), kCode, "a.h5:/m: H5Dopen2 failed: ");
+}
+
+TEST_F(Hdf5, FilesThatAreNotHdf5AreRefusedQuietly) {
+  EXPECT_ERROR(open(), kCode, "a.h5: cannot be opened: No such file");
+  std::ofstream(path_) << "not hdf5";
+  EXPECT_ERROR(open(), kCode, "a.h5: not an HDF5 file");
+  EXPECT_ERROR(File::recover(path_, kCode), kCode, "not an HDF5 file");
+  EXPECT_ERROR(File::create(folder_ / "no/such/folder.h5", false, Exit::kOutput), Exit::kOutput,
+               "H5Fcreate failed: unable to create file");
+}
+
+TEST_F(Hdf5, ATruncatedFileIsAnErrorEverywhere) {
+  {
+    File file = create();
+    std::vector<int32_t> values(100000);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int32_t>(i * 2654435761U);
+    file.create_dataset("n", {value_type<int32_t>(), 1000, {}}).write<int32_t>(0, values);
+  }
+  std::filesystem::resize_file(path_, std::filesystem::file_size(path_) / 2);
+  EXPECT_THROW(open(), Error);
+}
+
+TEST_F(Hdf5, ErrorsAreSilentOnOtherThreadsToo) {
+  testing::internal::CaptureStderr();
+  std::thread([&] { EXPECT_THROW(File::create("/no/where.h5", false, kCode), Error); }).join();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST_F(Hdf5, ALiveReaderSeesWhatTheWriterFlushed) {
+  File writer = create(true);
+  Dataset growing = writer.create_dataset("n", {value_type<int32_t>(), 8, {}});
+  writer.start_live_writing();
+  writer.sync();
+  const File reader = open(File::Mode::kLive);
+  Dataset seen = reader.dataset("n");
+  EXPECT_EQ(seen.rows(), 0);
+  growing.write<int32_t>(0, std::vector{7, 8, 9});
+  growing.flush();
+  seen.refresh();
+  EXPECT_EQ(seen.read<int32_t>(0, 3), (std::vector{7, 8, 9}));
+}
+
+}  // namespace
+}  // namespace llmpq::h5

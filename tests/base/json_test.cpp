@@ -1,0 +1,32 @@
+#include "base/json.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/expect_error.hpp"
+
+namespace llmpq {
+namespace {
+
+TEST(Json, FaultsNameTheFileAndTheByte) {
+  EXPECT_EQ(parse_json("{\"a\": [1, 2]}", "plan.json", Exit::kNoPlan)["a"][1], 2);
+  EXPECT_ERROR(parse_json("{\"a\": }", "plan.json", Exit::kNoPlan), Exit::kNoPlan,
+               "plan.json: not JSON at byte 7");
+  EXPECT_ERROR(parse_json("", "plan.json", Exit::kNoPlan), Exit::kNoPlan, "plan.json: not JSON");
+}
+
+TEST(Json, DeepNestingIsRefusedButBracketsInStringsAreNot) {
+  EXPECT_ERROR(parse_json(std::string(100000, '['), "x", Exit::kModel), Exit::kModel,
+               "nested deeper than 512");
+  const std::string text = "\"\\\"" + std::string(1000, '[') + "\"";
+  EXPECT_EQ(parse_json(text, "x", Exit::kModel).get<std::string>().size(), 1001u);
+}
+
+TEST(Json, BrokenUtf8IsReplacedOnTheWayOut) {
+  const nlohmann::json value = {{"text", "a\xFF"}};
+  EXPECT_EQ(dump_json(value), "{\"text\":\"a\xEF\xBF\xBD\"}");
+}
+
+}  // namespace
+}  // namespace llmpq
