@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/utf8.hpp"
 #include "kernels/check.hpp"
 #include "layer/sampler.hpp"
 
@@ -83,23 +82,31 @@ void Feed::add(Prompt& prompt, FeedBatch& batch) const {
   }
 }
 
-PromptLengths measure_lengths(const PromptsFile& prompts, const Tokenizer* tokenizer,
-                              RowRangeOfFile rows, int64_t sample) {
-  PromptLengths lengths;
-  lengths.rows = rows.end - rows.begin;
-  const int64_t runs = std::min<int64_t>(sample, lengths.rows);
+WorkloadLengths measure_lengths(const PromptsFile& prompts, const Tokenizer* tokenizer,
+                                const FeedSetup& setup, int64_t sample) {
+  constexpr int64_t kWindow = 256;  // neighbouring rows are read at once: HDF5 calls are dear
+  WorkloadLengths lengths;
+  lengths.rows = setup.rows.end - setup.rows.begin;
+  const int64_t windows = std::max<int64_t>(1, std::min(sample, lengths.rows) / kWindow);
+  const bool all = lengths.rows <= sample;
+  FeedSetup one_sample = setup;
+  one_sample.num_samples = 1;
   double sum = 0;
-  for (int64_t i = 0; i < runs; ++i) {
-    const int64_t row = rows.begin + i * lengths.rows / runs;
-    for (Prompt& prompt : prompts.read(row, 1, Sampling{})) {
-      int64_t count = static_cast<int64_t>(prompt.tokens.size());
-      if (!prompt.has_tokens && tokenizer && !first_invalid_byte(prompt.text))
-        count = static_cast<int64_t>(tokenizer->encode(prompt.text).size());
-      lengths.longest = std::max(lengths.longest, count);
-      sum += static_cast<double>(count);
+  int64_t seen = 0;
+  for (int64_t i = 0; all ? i * kWindow < lengths.rows : i < windows; ++i) {
+    const int64_t offset = all ? i * kWindow : i * lengths.rows / windows;
+    one_sample.rows.begin = setup.rows.begin + offset;
+    for (const Request& request : Feed(prompts, tokenizer, one_sample).read(kWindow).requests) {
+      const auto tokens = static_cast<int64_t>(request.prompt.size());
+      lengths.longest_prompt = std::max(lengths.longest_prompt, tokens);
+      lengths.longest_sequence =
+          std::max(lengths.longest_sequence, tokens + request.sampling.max_tokens);
+      sum += static_cast<double>(tokens);
+      ++seen;
     }
   }
-  lengths.mean = runs ? sum / static_cast<double>(runs) : 0;
+  if (!all) lengths.longest_sequence = setup.max_model_len;
+  lengths.mean_prompt = seen ? sum / static_cast<double>(seen) : 0;
   return lengths;
 }
 

@@ -52,14 +52,16 @@ class Feed {
   int64_t next_row_;
 };
 
-/// What the planner wants to know of a dataset.
-struct PromptLengths {
-  int64_t rows = 0;
-  int64_t longest = 0;  ///< tokens
-  double mean = 0;      ///< tokens
+/// What the planner wants to know of a dataset, in tokens. Rows that cannot run are left out.
+struct WorkloadLengths {
+  int64_t rows = 0;  ///< of the selection, all counted
+  int64_t longest_prompt = 0;
+  int64_t longest_sequence = 0;  ///< prompt and max_tokens of one row, as far as the context goes
+  double mean_prompt = 0;
 };
-/// Tokenizes at most `sample` of the rows, evenly spread; rows that cannot be read count as empty.
-PromptLengths measure_lengths(const PromptsFile& prompts, const Tokenizer* tokenizer,
-                              RowRangeOfFile rows, int64_t sample);
+/// Reads and tokenizes all rows up to `sample` of them, or so many evenly spread ones; in that case
+/// longest_sequence is the context, since a row that was not seen may be the longest.
+WorkloadLengths measure_lengths(const PromptsFile& prompts, const Tokenizer* tokenizer,
+                                const FeedSetup& setup, int64_t sample);
 
 }  // namespace llmpq

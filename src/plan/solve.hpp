@@ -35,6 +35,7 @@ struct PlanWishes {
   std::vector<int64_t> layers_per_stage;  ///< stage i on rank i; empty = open
   std::optional<Format> head_format;      ///< open: 16 bit
   std::optional<int32_t> prefill_tokens, decode_batch, lanes;
+  std::optional<int32_t> kv_blocks;  ///< open: what the memory leaves and the workload can use
   std::optional<Mix> mix;
 };
 

@@ -1,0 +1,150 @@
+#include "commands/prepare.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "kernels/check.hpp"
+#include "plan/describe.hpp"
+#include "plan/plan_json.hpp"
+
+namespace llmpq {
+namespace {
+
+constexpr int64_t kLengthSample = 20'000;    ///< rows beyond which prompts are sampled
+constexpr int64_t kLargestPlan = 256 << 20;  ///< bytes of a plan file
+constexpr int64_t kBlockTokens = 16;
+
+std::unique_ptr<Checkpoint> open_model(const Job& job) {
+  if (job.load_format == LoadFormat::kDummy)
+    return make_dummy_checkpoint(load_model_config(job.model));
+  return open_checkpoint(job.model);
+}
+
+int64_t context_length(const Job& job, const ModelConfig& config) {
+  const int64_t wanted = job.max_model_len.value_or(config.max_positions);
+  CHECK(wanted <= config.max_positions, Exit::kUsage,
+        "--max-model-len {}: the model was made for {} tokens at most", wanted,
+        config.max_positions);
+  return wanted;
+}
+
+TruncateSide truncate_side(TruncatePrompt option) {
+  switch (option) {
+    case TruncatePrompt::kLeft:
+      return TruncateSide::kLeft;
+    case TruncatePrompt::kRight:
+      return TruncateSide::kRight;
+    case TruncatePrompt::kNo:
+      break;
+  }
+  return TruncateSide::kNone;
+}
+
+FeedSetup feed_setup(const Job& job, const Input& input, RowRangeOfFile rows) {
+  FeedSetup setup;
+  setup.rows = rows;
+  setup.num_samples = job.num_samples;
+  setup.job_seed = job.seed;
+  setup.defaults = job.sampling;
+  setup.max_model_len = input.max_model_len;
+  setup.vocab = input.checkpoint->config().vocab;
+  setup.truncate = truncate_side(job.truncate_prompt);
+  return setup;
+}
+
+/// Rank 0's part: the tokenizer and the prompts.
+void load_prompts(const Job& job, Input& input) {
+  const auto tokenizer_file = job.model / "tokenizer.json";
+  if (std::filesystem::exists(tokenizer_file)) input.tokenizer = Tokenizer::load(tokenizer_file);
+  RowRangeOfFile rows;
+  if (!job.prompts.empty()) {
+    input.prompts = PromptsFile::open(job.prompts);
+    for (const std::string& name : input.prompts->ignored())
+      log_info("{}: dataset {} is not known and ignored", job.prompts.string(), name);
+    rows = select_rows(input.prompts->rows(), job.rows, job.shard);
+  }
+  input.feed = feed_setup(job, input, rows);
+  if (!input.prompts) return;
+  CHECK(input.tokenizer || input.prompts->has_token_ids(), Exit::kModel,
+        "{}: there is no tokenizer.json, and {} holds texts; give token ids (llmpq convert) or the "
+        "tokenizer",
+        job.model.string(), job.prompts.string());
+  input.lengths =
+      measure_lengths(*input.prompts, input.tokenizer_or_null(), input.feed, kLengthSample);
+}
+
+}  // namespace
+
+Input load_input(const Mpi& mpi, const Job& job) {
+  Input input;
+  mpi.agreed([&] {
+    input.checkpoint = open_model(job);
+    const ModelConfig& config = input.checkpoint->config();
+    input.max_model_len = context_length(job, config);
+    input.kv_type = job.kv_cache_dtype.value_or(
+        format_16bit(config) == Format::kF16 ? DType::kF16 : DType::kBf16);
+  });
+  mpi.agreed([&] {
+    if (mpi.rank() == 0) load_prompts(job, input);
+  });
+  return input;
+}
+
+Machines find_machines(const Mpi& mpi, const Job& job) {
+  Machines machines;
+  const RankReport mine = report_rank(mpi, cpu_name(), {job.threads, job.memory_limit});
+  mpi.agreed([&] { machines.backend = make_cpu_backend(mine.threads, job.isa); });
+  machines.inventory = gather_inventory(mpi, mine);
+  return machines;
+}
+
+PlanRequest plan_request(const Job& job, const Input& input, const Machines& machines) {
+  PlanRequest request{.model = job.model.filename().string(),
+                      .config = input.checkpoint->config(),
+                      .backend = *machines.backend,
+                      .ranks = {},
+                      .max_model_len = input.max_model_len,
+                      .kv_type = input.kv_type,
+                      .kv_block_tokens = kBlockTokens,
+                      .workload = {},
+                      .wishes = {}};
+  for (const RankReport& rank : machines.inventory)
+    request.ranks.push_back({rank.memory_bytes, rank.device + " on " + rank.host});
+  request.workload.sequences = input.lengths.rows * job.num_samples;
+  request.workload.max_sequence_tokens =
+      input.prompts ? input.lengths.longest_sequence : input.max_model_len;
+  request.wishes.formats = job.format;
+  request.wishes.layers_per_stage = job.layers_per_stage;
+  request.wishes.head_format = job.head_format;
+  request.wishes.prefill_tokens = job.prefill_tokens;
+  request.wishes.decode_batch = job.decode_batch;
+  request.wishes.lanes = job.lanes;
+  request.wishes.kv_blocks = job.kv_blocks;
+  request.wishes.mix = parse_mix(job.mix);  // "auto" is no mix: open
+  return request;
+}
+
+Plan decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines) {
+  std::string text;
+  mpi.agreed([&] {
+    if (mpi.rank() != 0) return;
+    const PlanRequest request = plan_request(job, input, machines);
+    PlanResult result;
+    if (job.plan.empty()) {
+      result = solve(request, job.strategy);
+    } else {
+      const std::string file = read_file(job.plan, kLargestPlan, Exit::kUsage);
+      result = complete_plan(
+          request, parse_plan(file, job.plan.string(), format_16bit(input.checkpoint->config())));
+    }
+    log_info("plan: {}", result.reason);
+    log_info("plan:\n{}", describe(request, result.plan));
+    text = to_json(result.plan);
+    if (!job.save_plan.empty()) write_file_atomically(job.save_plan, text, Exit::kOutput);
+  });
+  return parse_plan(mpi.broadcast(text), "the plan that rank 0 sent");
+}
+
+}  // namespace llmpq

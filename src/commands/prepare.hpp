@@ -1,0 +1,49 @@
+// What generate and plan do alike before anything runs: read what we were given, see what the
+// machines are, decide. Every step is agreed on by all ranks.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/mpi.hpp"
+#include "input/checkpoint.hpp"
+#include "input/job.hpp"
+#include "input/prompts.hpp"
+#include "input/tokenizer.hpp"
+#include "kernels/backend.hpp"
+#include "pipeline/feed.hpp"
+#include "plan/solve.hpp"
+#include "profile/inventory.hpp"
+
+namespace llmpq {
+
+/// What we were given. Every rank has the model; rank 0 alone the prompts and the tokenizer.
+struct Input {
+  std::unique_ptr<Checkpoint> checkpoint;
+  std::optional<Tokenizer> tokenizer;  ///< none if the model has no tokenizer.json
+  std::optional<PromptsFile> prompts;  ///< none if the job names none (plan)
+  FeedSetup feed;
+  WorkloadLengths lengths;
+  int64_t max_model_len = 0;
+  DType kv_type = DType::kBf16;
+  const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
+};
+
+/// What we run on.
+struct Machines {
+  std::unique_ptr<Backend> backend;
+  std::vector<RankReport> inventory;  ///< of all ranks
+};
+
+/// Collective. Error(kModel), (kPrompts) or (kUsage).
+Input load_input(const Mpi& mpi, const Job& job);
+/// Collective. Error(kUsage) for an instruction set that a rank lacks.
+Machines find_machines(const Mpi& mpi, const Job& job);
+/// Rank 0 reads or makes the plan, logs and saves it; every rank gets it. Collective.
+Plan decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines);
+
+/// What the planner is told. The references in it are to `input` and `machines`.
+PlanRequest plan_request(const Job& job, const Input& input, const Machines& machines);
+
+}  // namespace llmpq
