@@ -23,6 +23,14 @@ TEST(Json, DeepNestingIsRefusedButBracketsInStringsAreNot) {
   EXPECT_EQ(parse_json(text, "x", Exit::kModel).get<std::string>().size(), 1001u);
 }
 
+TEST(Json, UniqueRefusesAKeyThatStandsTwiceInOneObject) {
+  EXPECT_EQ(parse_json_unique(R"({"a": {"b": 1}, "b": [{"a": 2}, {"a": 3}]})", "x", Exit::kModel)
+                .size(),
+            2u);
+  EXPECT_ERROR(parse_json_unique(R"({"a": 1, "c": {"b": 1, "b": 2}})", "x", Exit::kModel),
+               Exit::kModel, "x: 'b' stands there twice");
+}
+
 TEST(Json, BrokenUtf8IsReplacedOnTheWayOut) {
   const nlohmann::json value = {{"text", "a\xFF"}};
   EXPECT_EQ(dump_json(value), "{\"text\":\"a\xEF\xBF\xBD\"}");
