@@ -104,7 +104,7 @@ std::string job_to_json(const Job& job, Command command);
 std::string job_to_toml(const Job& job, Command command);
 
 /// The candidate that `word` was most likely meant to be (edit distance at most a third of its
-/// length, at least 2); empty if none is near.
+/// length, at least 2; 1 for words of up to 3 letters); empty if none is near.
 std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace llmpq

@@ -1,0 +1,270 @@
+// The list. To add an option: a field in job.hpp, a row here. Defaults stand in job.hpp.
+#include "input/job_options.hpp"
+
+#include <algorithm>
+
+#include "input/job_binding.hpp"
+
+namespace llmpq {
+namespace {
+
+using namespace binding;
+
+constexpr unsigned kGenerate = bit(Command::kGenerate);
+constexpr unsigned kPlan = bit(Command::kPlan);
+constexpr unsigned kConvert = bit(Command::kConvert);
+constexpr unsigned kInspect = bit(Command::kInspect);
+constexpr unsigned kRuns = kGenerate | kPlan;  // whatever decides what a run does
+constexpr double kMaxInt32 = std::numeric_limits<int32_t>::max();
+
+const Names<DType> kKvTypes{
+    {"f32", DType::kF32}, {"bf16", DType::kBf16}, {"f16", DType::kF16}, {"int8", DType::kInt8}};
+const Names<ActivationType> kActivations{{"f32", ActivationType::kF32},
+                                         {"bf16", ActivationType::kBf16},
+                                         {"int8", ActivationType::kInt8}};
+const Names<TruncatePrompt> kTruncations{{"no", TruncatePrompt::kNo},
+                                         {"left", TruncatePrompt::kLeft},
+                                         {"right", TruncatePrompt::kRight}};
+const Names<LogLevel> kLogLevels{{"info", LogLevel::kInfo},
+                                 {"debug", LogLevel::kDebug},
+                                 {"warning", LogLevel::kWarning},
+                                 {"error", LogLevel::kError}};
+
+Names<Format> weight_formats() {
+  Names<Format> names;
+  for (const auto& row : kFormats) names.emplace_back(row.name, row.format);
+  return names;
+}
+
+std::vector<Option> files() {
+  const std::string group = "Files";
+  Binding inputs = single(ValueType::kPath, &Job::input);
+  inputs.greedy = true;
+  return {
+      {"model", group, kRuns | kConvert, "DIR",
+       "A Hugging Face model folder: config.json, tokenizer.json, one or more .safetensors.",
+       single(ValueType::kPath, &Job::model)},
+      {"prompts", group, kRuns, "FILE",
+       "HDF5 with /prompt (UTF-8 strings) or /prompt_token_ids/{values,row_splits}; optional /id "
+       "and one column for each sampling option (/max_tokens, /temperature, ...).",
+       single(ValueType::kPath, &Job::prompts)},
+      {"input", group, kConvert, "FILE ...",
+       "What to read: .jsonl, .txt, .csv, or HDF5 of ours (prompts, an output, its shards).",
+       inputs},
+      {"output", group, kGenerate | kConvert, "FILE",
+       "Where the result goes. A file that is there already is kept, and the command ends with "
+       "exit code 6, unless --overwrite (or, for generate, --resume).",
+       single(ValueType::kPath, &Job::output)},
+      {"to", group, kConvert, "", "What the prompts become; both ways need --model.",
+       choice(&Job::to, {{"auto", ConvertTo::kAuto},
+                         {"token-ids", ConvertTo::kTokenIds},
+                         {"text", ConvertTo::kText}})},
+      {"overwrite", group, kGenerate | kConvert, "",
+       "Replace an output that exists; it stays as it is until the new one is complete.",
+       flag(&Job::overwrite)},
+      {"resume", group, kGenerate, "",
+       "Go on where a killed run of the same job stopped. A complete output ends with 0 at once.",
+       flag(&Job::resume)},
+      {"rows", group, kRuns, "BEGIN:END",
+       "Only these rows of the prompts file, END left out; either side may be empty. Rows keep "
+       "the seeds that they have in the whole file.",
+       single(ValueType::kText, &Job::rows)},
+      {"shard", group, kRuns, "I/N",
+       "Only the I-th (from 0) of N equal parts of the prompts file, written to "
+       "OUTPUT.shard-I-of-N; convert joins them.",
+       single(ValueType::kText, &Job::shard)},
+      {"window", group, kGenerate, "prompts",
+       "So many tokenized prompts are in memory at once, whatever the file's size.",
+       integer(&Job::window, {1, 1 << 20})},
+      {"text-layout", group, kGenerate, "",
+       "How /text is stored: variable-length strings, or UTF-8 bytes with /text/row_splits, which "
+       "HDF5 can compress.",
+       choice(&Job::text_layout,
+              {{"strings", TextLayout::kStrings}, {"bytes", TextLayout::kBytes}})},
+      {"strict", group, kGenerate, "", "End with exit code 10 if a row failed.",
+       flag(&Job::strict)},
+  };
+}
+
+std::vector<Option> sampling() {
+  const std::string group =
+      "Sampling (a column of the same name in the prompts file wins row by row)";
+  return {
+      {"max-tokens", group, kRuns, "tokens", "Generate at most so many tokens for a prompt.",
+       integer(&Sampling::max_tokens, {1, kMaxInt32})},
+      {"min-tokens", group, kGenerate, "tokens",
+       "Neither an ending token nor a stop string ends a text before so many.",
+       integer(&Sampling::min_tokens, {0, kMaxInt32})},
+      {"temperature", group, kGenerate, "", "Divides the logits; 0 = greedy.",
+       number(&Sampling::temperature, {0, 1e6})},
+      {"top-p", group, kGenerate, "",
+       "Keep the likeliest tokens that together have this probability.",
+       number(&Sampling::top_p, {0, 1, true})},
+      {"top-k", group, kGenerate, "tokens", "Keep the K likeliest tokens; 0 = all.",
+       integer(&Sampling::top_k, {0, kMaxInt32})},
+      {"min-p", group, kGenerate, "",
+       "Keep the tokens that have at least this share of the likeliest one's probability.",
+       number(&Sampling::min_p, {0, 1})},
+      {"repetition-penalty", group, kGenerate, "",
+       "Makes tokens of prompt and output less likely (above 1) or more likely (below 1).",
+       number(&Sampling::repetition_penalty, {0, 1e6, true})},
+      {"presence-penalty", group, kGenerate, "",
+       "Subtracted from the logit of each token that the output has.",
+       number(&Sampling::presence_penalty, {-1e6, 1e6})},
+      {"frequency-penalty", group, kGenerate, "",
+       "Subtracted from a token's logit once for each time that the output has it.",
+       number(&Sampling::frequency_penalty, {-1e6, 1e6})},
+      {"seed", group, kGenerate, "",
+       "Seed of the job; a row's own seed is made from it and the row's index in the file.",
+       integer(&Job::seed, {0, 9223372036854775807.0})},
+      {"stop", group, kGenerate, "TEXT", "End a text before this string. May be repeated.",
+       single(ValueType::kText, &Sampling::stop)},
+      {"stop-token-ids", group, kGenerate, "ID,ID,...", "End a text with one of these tokens too.",
+       [] {
+         Binding ids = integer(&Sampling::stop_token_ids, {0, kMaxInt32});
+         ids.commas = true;
+         return ids;
+       }()},
+      {"ignore-eos", group, kRuns, "", "Generate max-tokens tokens, whatever the model says.",
+       flag(&Sampling::ignore_eos)},
+      {"logprobs", group, kGenerate, "",
+       "1: store the chosen tokens' log probabilities; K above 1: those of the K likeliest too.",
+       integer(&Sampling::logprobs, {0, 20})},
+      {"num-samples", group, kRuns, "samples", "Generate so many texts for each prompt.",
+       integer(&Job::num_samples, {1, 65536})},
+      {"truncate-prompt", group, kRuns, "",
+       "Cut a prompt that is too long for the context at its left or right end; no: the row fails.",
+       choice(&Job::truncate_prompt, kTruncations)},
+  };
+}
+
+std::vector<Option> machine() {
+  const std::string group = "Model and machine";
+  Binding memory = with_range(ValueType::kBytes, &Job::memory_limit, {1, 1e18});
+  return {
+      {"max-model-len", group, kRuns, "tokens",
+       "Longest prompt and output together; auto: the model's context.",
+       integer(&Job::max_model_len, {1, kMaxInt32})},
+      {"kv-cache-dtype", group, kRuns, "",
+       "Type of the KV cache; auto: the checkpoint's 16-bit type, bf16 for a float32 one.",
+       choice(&Job::kv_cache_dtype, kKvTypes)},
+      {"activation-dtype", group, kRuns, "",
+       "How inputs of matrix products are rounded; auto: f32 before bf16 and f16 weights, int8 "
+       "before w8, w4 and w3.",
+       choice(&Job::activation_dtype, kActivations)},
+      {"head-format", group, kRuns, "", "Format of the output head; auto: 16 bit.",
+       choice(&Job::head_format, Names<Format>{{"w8", Format::kW8}})},
+      {"load-format", group, kRuns, "",
+       "auto: the folder's weights; dummy: random weights of the right shapes, for timing.",
+       choice(&Job::load_format, {{"auto", LoadFormat::kAuto}, {"dummy", LoadFormat::kDummy}})},
+      {"backend", group, kRuns, "", "What computes; auto: the CPU, the only one in this version.",
+       choice(&Job::backend, {"auto", "cpu"})},
+      {"threads", group, kRuns, "threads",
+       "Computing threads of each rank; auto: as many as the rank may use.",
+       integer(&Job::threads, {1, 4096})},
+      {"isa", group, kRuns, "", "Instruction set of the CPU kernels; auto: the best there is.",
+       choice(&Job::isa, {"auto", "plain", "avx2", "vnni", "amx"})},
+      {"link", group, kGenerate, "", "What carries activations; auto: MPI.",
+       choice(&Job::link, {"auto", "mpi"})},
+      {"memory-limit", group, kRuns, "",
+       "Most bytes that a rank may allocate (2GiB, 500MB); auto: what the machine leaves it.",
+       memory},
+      {"timeout", group, kGenerate, "seconds", "A run without any progress ends after so long.",
+       integer(&Job::timeout, {1, 1e6})},
+  };
+}
+
+std::vector<Option> plan() {
+  const std::string group = "Plan: which layers go where, at how many bits, in what micro-batches";
+  return {
+      {"plan", group, kRuns, "FILE", "Run this plan (JSON) instead of making one.",
+       single(ValueType::kPath, &Job::plan)},
+      {"save-plan", group, kRuns, "FILE", "Write the plan there.",
+       single(ValueType::kPath, &Job::save_plan)},
+      {"strategy", group, kRuns, "",
+       "uniform: a stage of even size on every rank, one format; manual: exactly "
+       "--layers-per-stage and --format; auto: stages may differ and spare ranks may idle.",
+       choice(&Job::strategy, {{"auto", Strategy::kAuto},
+                               {"uniform", Strategy::kUniform},
+                               {"manual", Strategy::kManual}})},
+      {"format", group, kRuns, "F|F0,F1,...",
+       "Weight format of all layers, or one for each; auto: 16 bit if it fits, else the most bits "
+       "that fit.",
+       comma_list(choice(&Job::format, weight_formats()))},
+      {"layers-per-stage", group, kRuns, "N0,N1,...",
+       "Layers of each stage in the pipeline's order; auto: as equal as they can be.",
+       comma_list(integer(&Job::layers_per_stage, {1, 100000}))},
+      {"prefill-tokens", group, kRuns, "tokens", "Most tokens of a prefill chunk.",
+       integer(&Job::prefill_tokens, {1, 1 << 20})},
+      {"decode-batch", group, kRuns, "sequences", "Most sequences of a decode batch.",
+       integer(&Job::decode_batch, {1, 1 << 20})},
+      {"lanes", group, kRuns, "batches", "Decode batches in flight at once.",
+       integer(&Job::lanes, {1, 4096})},
+      {"kv-blocks", group, kRuns, "blocks", "KV cache blocks of the pipeline, of 16 tokens each.",
+       integer(&Job::kv_blocks, {1, kMaxInt32})},
+      {"mix", group, kRuns, "",
+       "How prefill and decode share the pipeline: one after the other, steps of both kinds in "
+       "flight, or both in one step.",
+       choice(&Job::mix, {"auto", "separated", "interleaved", "mixed"})},
+      {"expected-output-tokens", group, kRuns, "tokens",
+       "Length of an output that the plan counts on; auto: max-tokens with --ignore-eos, else half "
+       "of it at first.",
+       integer(&Job::expected_output_tokens, {1, kMaxInt32})},
+  };
+}
+
+std::vector<Option> reports() {
+  const std::string group = "Reports";
+  return {
+      {"json", group, kPlan | kInspect, "", "Print one JSON value instead of tables.",
+       flag(&Job::json)},
+      {"timeline", group, kGenerate, "FILE",
+       "Write what each stage did when, step by step, as text.",
+       single(ValueType::kPath, &Job::timeline)},
+      {"log-level", group, kRuns | kConvert, "", "The least important events that are logged.",
+       choice(&Job::log_level, kLogLevels)},
+      {"print-config", group, kRuns, "",
+       "Print all options with the values that they would have, as a job file, and end.",
+       flag(&Job::print_config)},
+  };
+}
+
+}  // namespace
+
+std::string_view name(Command command) {
+  constexpr std::string_view kNames[] = {"generate", "plan", "convert", "inspect"};
+  return kNames[static_cast<size_t>(command)];
+}
+
+const std::vector<Option>& options() {
+  static const std::vector<Option> list = [] {
+    std::vector<Option> all;
+    for (auto part : {files, sampling, machine, plan, reports})
+      for (Option& option : part()) all.push_back(std::move(option));
+    return all;
+  }();
+  return list;
+}
+
+std::vector<const Option*> options_of(Command command) {
+  std::vector<const Option*> result;
+  for (const auto& option : options())
+    if (option.commands & bit(command)) result.push_back(&option);
+  return result;
+}
+
+const Option* find_option(std::string_view name, Command command) {
+  for (const auto* option : options_of(command))
+    if (option->name == name) return option;
+  return nullptr;
+}
+
+std::string did_you_mean(std::string_view name, Command command) {
+  std::vector<std::string> names;
+  for (const auto* option : options_of(command)) names.push_back(option->name);
+  const std::string nearest = nearest_name(name, names);
+  if (!nearest.empty()) return fmt::format("did you mean {}?", nearest);
+  return fmt::format("llmpq {} --help lists all options", llmpq::name(command));
+}
+
+}  // namespace llmpq

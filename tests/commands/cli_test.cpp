@@ -1,0 +1,144 @@
+#include "commands/cli.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "input/job_options.hpp"
+#include "kernels/check.hpp"
+
+namespace llmpq {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+/// A job file with these lines; flags that generate needs are in it.
+std::string job_file(const std::string& lines) {
+  const std::string path = testing::TempDir() + "/cli_test.toml";
+  std::ofstream(path) << "model = 'm'\nprompts = 'p'\noutput = 'o'\n" << lines;
+  return path;
+}
+
+std::string error_of(const std::vector<std::string>& words) {
+  try {
+    parse_command_line(words);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::kUsage);
+    return error.what();
+  }
+  return "";
+}
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t found = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+TEST(CommandLine, HelpOfACommandHasEachOfItsOptionsOnce) {
+  for (const Command command :
+       {Command::kGenerate, Command::kPlan, Command::kConvert, Command::kInspect}) {
+    const std::string help = help_text(command);
+    for (const auto& option : options()) {
+      const bool has = (option.commands & bit(command)) != 0;
+      const std::string start = "\n  --" + option.name;
+      EXPECT_EQ(count(help, start + " ") + count(help, start + "\n"), has ? 1u : 0u)
+          << name(command) << " " << option.name;
+    }
+  }
+}
+
+TEST(CommandLine, HelpShowsDefaultsAndUnits) {
+  const std::string help = help_text(Command::kGenerate);
+  EXPECT_THAT(help, HasSubstr("--max-tokens N\n"));
+  EXPECT_THAT(help, HasSubstr("Default: 256 tokens."));
+  EXPECT_THAT(help, HasSubstr("--kv-cache-dtype auto|f32|bf16|f16|int8\n"));
+  EXPECT_THAT(help, HasSubstr("Default: 300 seconds."));
+  EXPECT_THAT(help, Not(HasSubstr("Default: false")));
+}
+
+TEST(CommandLine, HelpAndVersionWinOverEverything) {
+  EXPECT_EQ(parse_command_line({}).print, help_text());
+  EXPECT_EQ(parse_command_line({"--help"}).print, help_text());
+  EXPECT_EQ(parse_command_line({"--version"}).print, version_text());
+  EXPECT_EQ(parse_command_line({"generate", "no such file", "--nonsense", "--help"}).print,
+            help_text(Command::kGenerate));
+}
+
+TEST(CommandLine, FlagsBeatTheFileAndLaterFlagsEarlierOnes) {
+  const std::string file = job_file("seed = 1\nmax-tokens = 7\nstop = ['a', 'b']\nstrict = true\n");
+  const Request request =
+      parse_command_line({"generate", "--seed=2", file, "--seed", "3", "--stop", "c", "--stop",
+                          "-d", "--strict=false", "--presence-penalty", "-1.5"});
+  EXPECT_EQ(request.command, Command::kGenerate);
+  EXPECT_TRUE(request.print.empty());
+  EXPECT_EQ(request.job.seed, 3u);
+  EXPECT_EQ(request.job.sampling.max_tokens, 7);
+  EXPECT_THAT(request.job.sampling.stop, ElementsAre("c", "-d"));
+  EXPECT_FALSE(request.job.strict);
+  EXPECT_EQ(request.job.sampling.presence_penalty, -1.5f);
+}
+
+TEST(CommandLine, RelativePathsStartWhereTheyAreWritten) {
+  const Request request = parse_command_line({"generate", job_file(""), "--output", "out.h5"});
+  EXPECT_EQ(request.job.model, std::filesystem::path(testing::TempDir()) / "m");
+  EXPECT_EQ(request.job.output, std::filesystem::current_path() / "out.h5");
+}
+
+TEST(CommandLine, ListsOfFormatsAndLayers) {
+  const Request request =
+      parse_command_line({"plan", "--model", "m", "--format", "w8,w4", "--layers-per-stage=1,1"});
+  EXPECT_THAT(request.job.format, ElementsAre(Format::kW8, Format::kW4));
+  EXPECT_THAT(request.job.layers_per_stage, ElementsAre(1, 1));
+}
+
+TEST(CommandLine, ConvertTakesSeveralInputs) {
+  const Request request =
+      parse_command_line({"convert", "--input", "/a", "/b", "--input", "/c", "--output", "/d"});
+  EXPECT_THAT(request.job.input, ElementsAre("/a", "/b", "/c"));
+  EXPECT_THAT(error_of({"convert", "a.jsonl"}), HasSubstr("\"a.jsonl\" stands alone"));
+}
+
+TEST(CommandLine, InspectTakesAFile) {
+  const Request request = parse_command_line({"inspect", "/out.h5", "--json"});
+  EXPECT_EQ(request.job.file, "/out.h5");
+  EXPECT_TRUE(request.job.json);
+  EXPECT_THAT(error_of({"inspect"}), HasSubstr("inspect needs a file"));
+  EXPECT_THAT(error_of({"inspect", "a", "b"}), HasSubstr("takes one file"));
+}
+
+TEST(CommandLine, WrongUsageIsASentence) {
+  EXPECT_EQ(error_of({"generat"}), "unknown command \"generat\": did you mean generate?");
+  EXPECT_EQ(error_of({"xyz"}),
+            "unknown command \"xyz\": want one of generate, plan, convert, inspect");
+  EXPECT_EQ(error_of({"generate", "--max-token", "3"}),
+            "unknown flag --max-token: did you mean max-tokens?");
+  EXPECT_EQ(error_of({"generate", "-x"}),
+            "unknown flag -x: llmpq generate --help lists all options");
+  EXPECT_THAT(error_of({"generate", "--"}), HasSubstr("unknown flag --"));
+  EXPECT_EQ(error_of({"generate", "--max-tokens"}),
+            "--max-tokens needs a value: an integer from 1 to 2147483647 (tokens)");
+  EXPECT_THAT(error_of({"generate", "--max-tokens", "--seed"}), HasSubstr("needs a value"));
+  EXPECT_THAT(error_of({"generate", "--max-tokens", "9x"}), HasSubstr("--max-tokens is \"9x\""));
+  EXPECT_THAT(error_of({"generate", "--max-tokens", "0"}), HasSubstr("--max-tokens is 0: want"));
+  EXPECT_THAT(error_of({"generate", "--overwrite=1"}), HasSubstr("want true or false"));
+  EXPECT_THAT(error_of({"generate", "no.toml"}), HasSubstr("job file no.toml: No such file"));
+  EXPECT_THAT(error_of({"generate", "--model", "m"}), HasSubstr("generate needs --prompts FILE"));
+}
+
+TEST(CommandLine, PrintConfigShowsTheJobAndIsAJobFile) {
+  const std::string file = job_file("");
+  const Request request = parse_command_line({"generate", file, "--seed", "9", "--print-config"});
+  EXPECT_THAT(request.print, HasSubstr("\nseed = 9\n"));
+  EXPECT_THAT(request.print, HasSubstr("model = \"" + testing::TempDir()));
+  const std::string printed = testing::TempDir() + "/cli_test_printed.toml";
+  std::ofstream(printed) << request.print;
+  const Request again = parse_command_line({"generate", printed});
+  EXPECT_EQ(job_to_toml(again.job, Command::kGenerate), request.print);
+}
+
+}  // namespace
+}  // namespace llmpq
