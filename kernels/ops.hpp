@@ -61,7 +61,9 @@ enum class ActivationType : uint8_t { kF32, kBf16, kInt8 };
 /// y[t, n] = sum_k x[t, k] w[n, k] (+ bias[n]).
 /// kF32: w is dequantized exactly, one fma chain along k. kInt8: x is rounded to int8 with one
 /// scale per token and group of 128 (absmax / 127, ties to even); per group an exact integer dot
-/// product; the groups are added in order by fma. kBf16: x is rounded to bf16, then as kF32.
+/// product; acc = fma(float(dot), x_scale * w_scale, acc) for the groups in order; with 16-bit
+/// weights x is rounded the same way and used as q * scale in f32. kBf16: x is rounded to bf16,
+/// then as kF32. The bias is added last. An input that is not finite makes its row's outputs NaN.
 struct LinearArgs {
   const float* x;  ///< [tokens, k]
   const Matrix* w;

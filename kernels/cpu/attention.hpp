@@ -1,0 +1,193 @@
+// Causal attention over the paged cache with an online softmax. One item is up to 8 rows of a
+// sequence and one KV head with all heads that read it: a block of the cache is widened to f32 once
+// for all of them. The order of every sum depends on positions alone (blocks from position 0; token
+// j of a block in lane j % 16; element i of a head in lane i % 16), so that a row gives the same
+// bits in a prefill chunk and in a decode step. Included after a lanes_*.hpp.
+#pragma once
+
+#include "kernels/convert.hpp"
+#include "kernels/cpu/kernel_table.hpp"
+#include "kernels/cpu/math.hpp"
+
+namespace llmpq {
+namespace {
+
+/// One row and head on its way: softmax so far is acc / sum, relative to exp(largest).
+struct HeadState {
+  float* q;    ///< [padded head_dim], times nothing yet
+  float* acc;  ///< [padded head_dim]
+  float* sum;  ///< [16] lanes
+  float* largest;
+};
+
+/// The scratch memory of one item, cut into its parts; sizes are padded to 16 lanes.
+struct AttentionRoom {
+  int64_t width;   ///< head_dim, padded
+  int64_t tokens;  ///< block_tokens, padded
+  float *k, *v;    ///< [block_tokens, width]
+  float* scores;   ///< [tokens]
+  float* states;   ///< [rows * heads per KV head] of 2 * width + 32 floats
+
+  LLMPQ_INLINE HeadState state(int64_t index) const {
+    float* at = states + index * (2 * width + 2 * kLanes);
+    return {at, at + width, at + 2 * width, at + 2 * width + kLanes};
+  }
+};
+
+LLMPQ_INLINE int64_t padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+
+LLMPQ_INLINE AttentionRoom make_room(const KvCache& cache, float* scratch) {
+  AttentionRoom room;
+  room.width = padded(cache.head_dim);
+  room.tokens = padded(cache.block_tokens);
+  room.k = scratch;
+  room.v = room.k + cache.block_tokens * room.width;
+  room.scores = room.v + cache.block_tokens * room.width;
+  room.states = room.scores + room.tokens;
+  return room;
+}
+
+/// Tokens [0, count) of a block as f32, rows of `width` floats; padding must be zero already.
+LLMPQ_INLINE void widen_block(const KvCache& cache, const void* tensor, const float* scales,
+                              int64_t slot, int64_t count, int64_t width, float* to) {
+  const int64_t dim = cache.head_dim;
+  for (int64_t j = 0; j < count; ++j, to += width) {
+    const int64_t at = (slot + j) * dim;
+    switch (cache.type) {
+      case DType::kBf16:
+        bf16_to_f32(static_cast<const uint16_t*>(tensor) + at, to, dim);
+        break;
+      case DType::kF16:
+        f16_to_f32(static_cast<const uint16_t*>(tensor) + at, to, dim);
+        break;
+      case DType::kInt8: {
+        const int8_t* from = static_cast<const int8_t*>(tensor) + at;
+        const float scale = scales[slot + j];
+        for (int64_t i = 0; i < dim; ++i) to[i] = static_cast<float>(from[i]) * scale;
+        break;
+      }
+      default:
+        __builtin_memcpy(to, static_cast<const float*>(tensor) + at,
+                         static_cast<size_t>(dim) * sizeof(float));
+    }
+  }
+}
+
+/// Which keys of a block a row sees, and how it weighs them.
+struct BlockView {
+  int64_t first, last;  ///< half-open, within the block
+  float scale, slope;
+  float offset;  ///< position of the block's first token minus the row's position
+};
+
+/// scores[j] for the tokens of the view, -infinity for the others; returns the largest.
+LLMPQ_INLINE float score_block(const AttentionRoom& room, const float* q, const BlockView& view) {
+  const F32x16 none = broadcast(-__builtin_inff());
+  for (int64_t j = 0; j < room.tokens; j += kLanes) store(room.scores + j, none);
+  for (int64_t j = view.first; j < view.last; ++j) {
+    F32x16 dot = broadcast(0.0f);
+    for (int64_t i = 0; i < room.width; i += kLanes)
+      dot = fma(load(q + i), load(room.k + j * room.width + i), dot);
+    const float distance = view.offset + static_cast<float>(j);
+    room.scores[j] = __builtin_fmaf(view.slope, distance, view.scale * sum(dot));
+  }
+  F32x16 most = none;
+  for (int64_t j = 0; j < room.tokens; j += kLanes) most = max(most, load(room.scores + j));
+  return largest(most);
+}
+
+/// Adds a block's tokens to the state of one row and head.
+LLMPQ_INLINE void add_block(const AttentionRoom& room, const HeadState& state,
+                            const BlockView& view) {
+  const float before = *state.largest;
+  const float in_block = score_block(room, state.q, view);
+  const float now = before > in_block ? before : in_block;
+  *state.largest = now;
+  const F32x16 shrink = exp(broadcast(before - now));
+
+  F32x16 total = load(state.sum) * shrink;
+  for (int64_t j = 0; j < room.tokens; j += kLanes) {
+    const F32x16 p = exp(load(room.scores + j) - broadcast(now));
+    store(room.scores + j, p);
+    total = total + p;
+  }
+  store(state.sum, total);
+
+  for (int64_t i = 0; i < room.width; i += kLanes) {
+    F32x16 value = load(state.acc + i) * shrink;
+    for (int64_t j = view.first; j < view.last; ++j)
+      value = fma(broadcast(room.scores[j]), load(room.v + j * room.width + i), value);
+    store(state.acc + i, value);
+  }
+}
+
+LLMPQ_INLINE void begin_heads(const AttentionArgs& args, const AttentionItem& item, int64_t group,
+                              const AttentionRoom& room) {
+  const int64_t dim = args.cache->head_dim;
+  __builtin_memset(room.k, 0,
+                   static_cast<size_t>(2 * args.cache->block_tokens * room.width) * sizeof(float));
+  for (int64_t r = 0; r < item.rows; ++r) {
+    for (int64_t g = 0; g < group; ++g) {
+      const HeadState state = room.state(r * group + g);
+      const int64_t head = item.kv_head * group + g;
+      const float* q = args.q + (item.row + r) * args.q_stride + head * dim;
+      __builtin_memset(state.q, 0, static_cast<size_t>(2 * room.width + kLanes) * sizeof(float));
+      __builtin_memcpy(state.q, q, static_cast<size_t>(dim) * sizeof(float));
+      *state.largest = -__builtin_inff();
+    }
+  }
+}
+
+LLMPQ_INLINE void finish_heads(const AttentionArgs& args, const AttentionItem& item, int64_t group,
+                               const AttentionRoom& room) {
+  const int64_t dim = args.cache->head_dim;
+  for (int64_t r = 0; r < item.rows; ++r) {
+    for (int64_t g = 0; g < group; ++g) {
+      const HeadState state = room.state(r * group + g);
+      const int64_t head = item.kv_head * group + g;
+      float* y = args.y + ((item.row + r) * args.heads + head) * dim;
+      const float total = sum(load(state.sum));
+      for (int64_t i = 0; i < dim; ++i) y[i] = state.acc[i] / total;
+    }
+  }
+}
+
+/// First key that a row at `position` sees.
+LLMPQ_INLINE int64_t first_key(const AttentionArgs& args, int64_t position) {
+  const bool cut = args.window > 0 && position >= args.window;
+  return cut ? position - args.window + 1 : 0;
+}
+
+void attention_kernel(const AttentionArgs& args, const AttentionItem& item, float* scratch) {
+  const KvCache& cache = *args.cache;
+  const int64_t group = args.heads / cache.kv_heads;
+  const AttentionRoom room = make_room(cache, scratch);
+  begin_heads(args, item, group, room);
+  const int64_t last_position = item.position + item.rows - 1;
+  for (int64_t block = first_key(args, item.position) / cache.block_tokens;
+       block <= last_position / cache.block_tokens; ++block) {
+    const int64_t start = block * cache.block_tokens;
+    const int64_t seen = last_position + 1 - start;
+    const int64_t count = seen < cache.block_tokens ? seen : cache.block_tokens;
+    const int64_t id = args.block_table[item.table + block];
+    const int64_t slot = (id * cache.kv_heads + item.kv_head) * cache.block_tokens;
+    widen_block(cache, cache.k, cache.k_scale, slot, count, room.width, room.k);
+    widen_block(cache, cache.v, cache.v_scale, slot, count, room.width, room.v);
+    for (int64_t r = 0; r < item.rows; ++r) {
+      const int64_t position = item.position + r;
+      const int64_t first = first_key(args, position) - start;
+      const int64_t last = position + 1 - start;
+      BlockView view{first > 0 ? first : 0, last < count ? last : count, args.scale, 0.0f,
+                     static_cast<float>(start - position)};
+      if (view.first >= view.last) continue;
+      for (int64_t g = 0; g < group; ++g) {
+        if (args.alibi_slopes != nullptr) view.slope = args.alibi_slopes[item.kv_head * group + g];
+        add_block(room, room.state(r * group + g), view);
+      }
+    }
+  }
+  finish_heads(args, item, group, room);
+}
+
+}  // namespace
+}  // namespace llmpq

@@ -1,0 +1,96 @@
+#include "kernels/backend.hpp"
+
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "kernels/check.hpp"
+#include "kernels/cpu/context.hpp"
+#include "kernels/cpu/isa.hpp"
+#include "kernels/cpu/pack.hpp"
+
+namespace llmpq {
+namespace {
+
+/// The value after "key:" in a /proc file, or nothing.
+std::string proc_value(const std::string& file, const std::string& key) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with(key)) continue;
+    const size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const size_t first = line.find_first_not_of(" \t", colon + 1);
+    return first == std::string::npos ? "" : line.substr(first);
+  }
+  return {};
+}
+
+int64_t proc_kib(const std::string& key) {
+  const std::string text = proc_value("/proc/meminfo", key);
+  return text.empty() ? 0 : std::strtoll(text.c_str(), nullptr, 10) * 1024;
+}
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(int threads, const std::string& isa)
+      : kernels_(kernels(choose_isa(isa))), pool_(threads) {}
+
+  std::string name() const override { return "cpu"; }
+  const Ops& ops() const override { return cpu_ops(); }
+
+  std::vector<DeviceInfo> devices() const override {
+    DeviceInfo device;
+    device.name = proc_value("/proc/cpuinfo", "model name");
+    if (device.name.empty()) device.name = "CPU";
+    device.memory_bytes = proc_kib("MemTotal");
+    device.free_bytes = proc_kib("MemAvailable");
+    device.compute_units = pool_.threads();
+    return {device};
+  }
+
+  std::unique_ptr<Context> make_context() override {
+    return std::make_unique<CpuContext>(kernels_, pool_);
+  }
+
+  Buffer allocate(int64_t bytes) override { return allocate_host(bytes); }
+
+  void copy_to_device(Context&, void* device, const void* host, int64_t bytes) override {
+    if (bytes > 0) std::memcpy(device, host, static_cast<size_t>(bytes));
+  }
+  void copy_to_host(Context&, void* host, const void* device, int64_t bytes) override {
+    if (bytes > 0) std::memcpy(host, device, static_cast<size_t>(bytes));
+  }
+
+  int64_t packed_bytes(Format format, int64_t n, int64_t k) const override {
+    return llmpq::packed_bytes(format, n, k);
+  }
+
+  void pack_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows,
+                 const float* values) override {
+    CHECK(row_begin >= 0 && rows >= 0 && row_begin <= w.n - rows, Exit::kInternal,
+          "pack_rows: rows {} to {} of a matrix of {} rows", row_begin, row_begin + rows, w.n);
+    const int64_t want = packed_bytes(w.format, w.n, w.k);
+    CHECK(w.packed.bytes() == want, Exit::kInternal,
+          "pack_rows: a {} matrix [{}, {}] needs {} bytes, its buffer has {}",
+          llmpq::name(w.format), w.n, w.k, want, w.packed.bytes());
+    const int64_t grain = std::max<int64_t>(1, 16384 / w.k);
+    pool_.parallel_for(rows, grain, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i)
+        pack_row(w.format, w.n, w.k, row_begin + i, values + i * w.k, w.packed.data());
+    });
+  }
+
+ private:
+  const KernelTable& kernels_;
+  ThreadPool pool_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(int threads, const std::string& isa) {
+  return std::make_unique<CpuBackend>(threads, isa);
+}
+
+}  // namespace llmpq

@@ -1,0 +1,24 @@
+// Which instruction sets this process may use, and their names on the command line (--isa).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace llmpq {
+
+/// plain: baseline x86-64. avx2: AVX2, FMA, F16C. vnni: AVX-512 F/BW/CD/DQ/VL and VNNI.
+/// amx: vnni and AMX tiles with int8 and bf16, which the kernel must grant.
+enum class Isa : uint8_t { kPlain, kAvx2, kVnni, kAmx };
+
+std::string_view name(Isa isa);
+
+/// What this CPU and operating system can run; plain is always the first.
+std::vector<Isa> available_isas();
+
+/// The instruction set of a --isa value; "auto" is the best there is. Error(kUsage) for an unknown
+/// name or one that this CPU lacks.
+Isa choose_isa(const std::string& text);
+
+}  // namespace llmpq

@@ -1,0 +1,26 @@
+#include "kernels/cpu/kernel_table.hpp"
+
+namespace llmpq {
+
+const KernelTable& kernels(Isa isa) {
+  switch (isa) {
+    case Isa::kPlain:
+      return kernels_plain();
+    case Isa::kAvx2:
+      return kernels_avx2();
+    case Isa::kVnni:
+    case Isa::kAmx:
+      break;
+  }
+  return kernels_avx512();
+}
+
+int64_t attention_scratch_floats(const AttentionArgs& args) {
+  const auto padded = [](int64_t count) { return (count + 15) / 16 * 16; };
+  const KvCache& cache = *args.cache;
+  const int64_t width = padded(cache.head_dim);
+  const int64_t states = kAttentionRows * (args.heads / cache.kv_heads);
+  return 2 * cache.block_tokens * width + padded(cache.block_tokens) + states * (2 * width + 32);
+}
+
+}  // namespace llmpq

@@ -1,0 +1,88 @@
+// y = x w^T with f32 inputs. One fma chain along k for each output: a group of weights is widened
+// into an f32 panel of 128 x 32 in L1, which all rows of the item share; a register tile of several
+// rows and 32 outputs walks along it. Included after a lanes_*.hpp.
+#pragma once
+
+#include "kernels/cpu/matmul_decode.hpp"
+
+namespace llmpq {
+namespace {
+
+/// acc[r][0..31] = fma chain over i of x[r][i] * panel[i][0..31], going on from acc.
+template <int rows>
+LLMPQ_INLINE void advance_rows(const float* panel, int64_t size, const float* x, int64_t x_stride,
+                               float* acc) {
+  F32x16 sums[rows][2];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r) {
+    sums[r][0] = load(acc + r * kPanel);
+    sums[r][1] = load(acc + r * kPanel + kLanes);
+  }
+  for (int64_t i = 0; i < size; ++i) {
+    const F32x16 w0 = load(panel + i * kPanel);
+    const F32x16 w1 = load(panel + i * kPanel + kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+      const F32x16 value = broadcast(x[r * x_stride + i]);
+      sums[r][0] = fma(value, w0, sums[r][0]);
+      sums[r][1] = fma(value, w1, sums[r][1]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r) {
+    store(acc + r * kPanel, sums[r][0]);
+    store(acc + r * kPanel + kLanes, sums[r][1]);
+  }
+}
+
+/// advance_rows for the last, fewer than kFloatRows, rows.
+template <int rows>
+LLMPQ_INLINE void advance_rest(int64_t left, const float* panel, int64_t size, const float* x,
+                               int64_t x_stride, float* acc) {
+  if constexpr (rows > 0) {
+    if (left == rows) return advance_rows<rows>(panel, size, x, x_stride, acc);
+    advance_rest<rows - 1>(left, panel, size, x, x_stride, acc);
+  }
+}
+
+/// acc + bias to y, for the outputs of a panel that exist.
+LLMPQ_INLINE void finish_panel(const MatmulTask& task, int64_t panel, int64_t begin, int64_t end,
+                               const float* acc) {
+  for (int64_t first = panel * kPanel, part = 0; part < 2; ++part, first += kLanes) {
+    const int64_t count = task.n - first < kLanes ? task.n - first : kLanes;
+    if (count <= 0) return;
+    const F32x16 bias =
+        task.bias == nullptr ? broadcast(0.0f) : load_first(task.bias + first, count);
+    for (int64_t t = begin; t < end; ++t) {
+      F32x16 value = load(acc + (t - begin) * kPanel + part * kLanes);
+      if (task.bias != nullptr) value = value + bias;
+      store_first(task.y + t * task.y_stride + first, value, count);
+    }
+  }
+}
+
+void matmul_float_kernel(const MatmulTask& task, int64_t panel, int64_t begin, int64_t end) {
+  alignas(64) float weights[kGroup * kPanel];
+  alignas(64) float acc[kRowChunk * kPanel];
+  __builtin_memset(acc, 0, static_cast<size_t>((end - begin) * kPanel) * sizeof(float));
+  const uint8_t* tile = task.packed + panel * 2 * task.tile_bytes;
+  const bool second = panel * kPanel + kTile < task.n;
+  if (!second) __builtin_memset(weights, 0, sizeof(weights));
+  for (int64_t k = 0; k < task.k; k += kGroup, tile += task.group_bytes) {
+    const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
+    decode_group(task.format, tile, size, weights);
+    if (second) decode_group(task.format, tile + task.tile_bytes, size, weights + kTile);
+    const float* x = task.x + begin * task.x_stride + k;
+    float* sums = acc;
+    int64_t left = end - begin;
+    for (; left >= kFloatRows; left -= kFloatRows, sums += kFloatRows * kPanel) {
+      advance_rows<kFloatRows>(weights, size, x, task.x_stride, sums);
+      x += kFloatRows * task.x_stride;
+    }
+    advance_rest<kFloatRows - 1>(left, weights, size, x, task.x_stride, sums);
+  }
+  finish_panel(task, panel, begin, end, acc);
+}
+
+}  // namespace
+}  // namespace llmpq

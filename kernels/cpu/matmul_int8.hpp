@@ -1,0 +1,94 @@
+// y = x w^T with int8 inputs and w8, w4 or w3 weights. For each output, group by group in order:
+//   acc = fma(float(dot), x_scale * w_scale, acc),   dot = sum_i u_i x_i - bias * sum_i x_i
+// where u = q + bias are the stored unsigned weights; dot is exact (below 2^22), so that any way of
+// adding it up gives the same bits. Included after a lanes_*.hpp.
+#pragma once
+
+#include "kernels/cpu/matmul_float.hpp"
+
+namespace llmpq {
+namespace {
+
+/// Two tiles of one group: quads and scales.
+struct QuadPanel {
+  const uint8_t* quads[2];
+  const uint8_t* scales[2];  ///< 16 floats each
+  int64_t count;             ///< quads along k
+  int32_t bias;
+};
+
+LLMPQ_INLINE F32x16 add_group(I32x16 dot, int32_t correction, F32x16 scale, float* acc) {
+  return fma(to_float(dot - correction), scale, load(acc));
+}
+
+/// One group for `rows` rows: x points at their integers, scale and sum at the group's entries.
+template <int rows>
+LLMPQ_INLINE void advance_int_rows(const QuadPanel& panel, const int8_t* x, int64_t x_stride,
+                                   const float* scale, const int32_t* sum, int64_t groups,
+                                   float* acc) {
+  I32x16 dots[rows][2];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r) dots[r][0] = dots[r][1] = zero_int();
+  for (int64_t q = 0; q < panel.count; ++q) {
+    const Quads w0 = load_quads(panel.quads[0] + q * kVector);
+    const Quads w1 = load_quads(panel.quads[1] + q * kVector);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+      dots[r][0] = dot4(dots[r][0], w0, x + r * x_stride + 4 * q);
+      dots[r][1] = dot4(dots[r][1], w1, x + r * x_stride + 4 * q);
+    }
+  }
+  const F32x16 scale0 = load(reinterpret_cast<const float*>(panel.scales[0]));
+  const F32x16 scale1 = load(reinterpret_cast<const float*>(panel.scales[1]));
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r, acc += kPanel) {
+    const F32x16 x_scale = broadcast(scale[r * groups]);
+    const int32_t correction = panel.bias * sum[r * groups];
+    store(acc, add_group(dots[r][0], correction, x_scale * scale0, acc));
+    store(acc + kLanes, add_group(dots[r][1], correction, x_scale * scale1, acc + kLanes));
+  }
+}
+
+template <int rows>
+LLMPQ_INLINE void advance_int_rest(int64_t left, const QuadPanel& panel, const int8_t* x,
+                                   int64_t x_stride, const float* scale, const int32_t* sum,
+                                   int64_t groups, float* acc) {
+  if constexpr (rows > 0) {
+    if (left == rows) return advance_int_rows<rows>(panel, x, x_stride, scale, sum, groups, acc);
+    advance_int_rest<rows - 1>(left, panel, x, x_stride, scale, sum, groups, acc);
+  }
+}
+
+void matmul_int8_kernel(const MatmulTask& task, int64_t panel, int64_t begin, int64_t end) {
+  alignas(64) uint8_t room[2][kQuads * kVector];
+  alignas(64) float acc[kRowChunk * kPanel];
+  __builtin_memset(acc, 0, static_cast<size_t>((end - begin) * kPanel) * sizeof(float));
+  const uint8_t* tile = task.packed + panel * 2 * task.tile_bytes;
+  // Without a second tile the first is computed twice; finish_panel drops the copy.
+  const int64_t to_second = panel * kPanel + kTile < task.n ? task.tile_bytes : 0;
+  const int64_t groups = groups_of(task.k);
+  for (int64_t g = 0; g < groups; ++g, tile += task.group_bytes) {
+    const int64_t size = task.k - g * kGroup < kGroup ? task.k - g * kGroup : kGroup;
+    const QuadPanel weights = {{group_quads(task.format, tile, size, room[0]),
+                                group_quads(task.format, tile + to_second, size, room[1])},
+                               {tile, tile + to_second},
+                               (size + 3) / 4,
+                               weight_bias(task.format)};
+    const int8_t* x = task.x_int8 + begin * task.x_stride + g * kGroup;
+    const float* scale = task.x_scale + begin * groups + g;
+    const int32_t* sum = task.x_sum + begin * groups + g;
+    float* sums = acc;
+    int64_t left = end - begin;
+    for (; left >= kIntRows; left -= kIntRows, sums += kIntRows * kPanel) {
+      advance_int_rows<kIntRows>(weights, x, task.x_stride, scale, sum, groups, sums);
+      x += kIntRows * task.x_stride;
+      scale += kIntRows * groups;
+      sum += kIntRows * groups;
+    }
+    advance_int_rest<kIntRows - 1>(left, weights, x, task.x_stride, scale, sum, groups, sums);
+  }
+  finish_panel(task, panel, begin, end, acc);
+}
+
+}  // namespace
+}  // namespace llmpq

@@ -1,0 +1,60 @@
+// Rounding of activations before a matrix product: int8 with one scale per token and group of 128
+// (absmax / 127, ties to even), or bf16. A group with NaN or infinity gets the scale NaN, so that
+// they reach the output. Included after a lanes_*.hpp.
+#pragma once
+
+#include "kernels/convert.hpp"
+#include "kernels/cpu/kernel_table.hpp"
+
+namespace llmpq {
+namespace {
+
+/// absmax / 127 of `count` values; NaN if one is not finite.
+LLMPQ_INLINE float int8_scale(const float* x, int64_t count) {
+  uint32_t largest_bits = 0;  // magnitudes order like integers, NaN above infinity
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu;
+    largest_bits = bits > largest_bits ? bits : largest_bits;
+  }
+  if (largest_bits >= 0x7f800000u) return __builtin_nanf("");
+  return std::bit_cast<float>(largest_bits) / 127.0f;
+}
+
+/// to[i] = round(x[i] / scale), ties to even, within +-127; all 0 if the scale is 0 or NaN.
+LLMPQ_INLINE void round_to_int8(const float* x, int64_t count, float scale, int8_t* to) {
+  constexpr float kShift = 12582912.0f;  // adding it rounds to an integer
+  if (!(scale > 0.0f)) {
+    for (int64_t i = 0; i < count; ++i) to[i] = 0;
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    float q = x[i] / scale;
+    q = q < 127.0f ? q : 127.0f;
+    q = q > -127.0f ? q : -127.0f;
+    to[i] =
+        static_cast<int8_t>(std::bit_cast<int32_t>(q + kShift) - std::bit_cast<int32_t>(kShift));
+  }
+}
+
+void quantize_row_kernel(const float* x, int64_t k, int8_t* to, float* scale, int32_t* sum) {
+  for (int64_t begin = 0, g = 0; begin < k; begin += kGroup, ++g) {
+    const int64_t count = k - begin < kGroup ? k - begin : kGroup;
+    scale[g] = int8_scale(x + begin, count);
+    round_to_int8(x + begin, count, scale[g], to + begin);
+    for (int64_t i = count; i < kGroup; ++i) to[begin + i] = 0;
+    int32_t total = 0;
+    for (int64_t i = 0; i < kGroup; ++i) total += to[begin + i];
+    sum[g] = total;
+  }
+}
+
+void dequantize_row_kernel(const int8_t* x, int64_t k, const float* scale, float* to) {
+  for (int64_t i = 0; i < k; ++i) to[i] = static_cast<float>(x[i]) * scale[i / kGroup];
+}
+
+void round_to_bf16_kernel(const float* x, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = bf16_to_f32(f32_to_bf16(x[i]));
+}
+
+}  // namespace
+}  // namespace llmpq
