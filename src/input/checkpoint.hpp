@@ -38,8 +38,9 @@ enum class TensorRole : uint8_t {
   kGate,
   kUp,
   kDown,  // [ffn, hidden], [ffn, hidden], [hidden, ffn]
+  kGateBias,
   kUpBias,
-  kDownBias,  // [ffn], [hidden]
+  kDownBias,  // [ffn], [ffn], [hidden]
 };
 
 /// Source of weights. Two kinds: files of a checkpoint, or deterministic random values of the right
