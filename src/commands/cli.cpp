@@ -113,18 +113,18 @@ Job make_job(const std::vector<std::string>& words, Command command) {
   return job;
 }
 
-Request printed(std::string text) { return {std::move(text), std::nullopt, Job{}}; }
+CommandLine printed(std::string text) { return {std::move(text), std::nullopt, Job{}}; }
 
 }  // namespace
 
-Request parse_command_line(const std::vector<std::string>& words) {
+CommandLine parse_command_line(const std::vector<std::string>& words) {
   if (words.empty() || asks_for_help(words[0])) return printed(help_text());
   if (words[0] == "--version") return printed(version_text());
   const Command command = parse_command(words[0]);
   const std::vector<std::string> rest(words.begin() + 1, words.end());
   if (std::any_of(rest.begin(), rest.end(), asks_for_help))
     return printed(help_text(command));
-  Request request{"", command, make_job(rest, command)};
+  CommandLine request{"", command, make_job(rest, command)};
   if (request.job.print_config)
     request.print = job_to_toml(request.job, command);
   else

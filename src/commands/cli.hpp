@@ -11,7 +11,7 @@
 namespace llmpq {
 
 /// What a command line asks for: a text to print, or a command to run.
-struct Request {
+struct CommandLine {
   std::string print;               ///< help, version or config; empty if a command is to run
   std::optional<Command> command;  ///< nothing: only print
   Job job;
@@ -21,7 +21,7 @@ struct Request {
 /// flag beats an earlier one, the values of a repeated flag replace the file's array.
 /// Error(kUsage): unknown command or flag (with the nearest known one), a missing value, a value
 /// out of range, a job file that is wrong, an option that the command needs.
-Request parse_command_line(const std::vector<std::string>& words);
+CommandLine parse_command_line(const std::vector<std::string>& words);
 
 /// `llmpq --help`.
 std::string help_text();

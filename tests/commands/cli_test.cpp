@@ -70,7 +70,7 @@ TEST(CommandLine, HelpAndVersionWinOverEverything) {
 
 TEST(CommandLine, FlagsBeatTheFileAndLaterFlagsEarlierOnes) {
   const std::string file = job_file("seed = 1\nmax-tokens = 7\nstop = ['a', 'b']\nstrict = true\n");
-  const Request request =
+  const CommandLine request =
       parse_command_line({"generate", "--seed=2", file, "--seed", "3", "--stop", "c", "--stop",
                           "-d", "--strict=false", "--presence-penalty", "-1.5"});
   EXPECT_EQ(request.command, Command::kGenerate);
@@ -83,27 +83,27 @@ TEST(CommandLine, FlagsBeatTheFileAndLaterFlagsEarlierOnes) {
 }
 
 TEST(CommandLine, RelativePathsStartWhereTheyAreWritten) {
-  const Request request = parse_command_line({"generate", job_file(""), "--output", "out.h5"});
+  const CommandLine request = parse_command_line({"generate", job_file(""), "--output", "out.h5"});
   EXPECT_EQ(request.job.model, std::filesystem::path(testing::TempDir()) / "m");
   EXPECT_EQ(request.job.output, std::filesystem::current_path() / "out.h5");
 }
 
 TEST(CommandLine, ListsOfFormatsAndLayers) {
-  const Request request =
+  const CommandLine request =
       parse_command_line({"plan", "--model", "m", "--format", "w8,w4", "--layers-per-stage=1,1"});
   EXPECT_THAT(request.job.format, ElementsAre(Format::kW8, Format::kW4));
   EXPECT_THAT(request.job.layers_per_stage, ElementsAre(1, 1));
 }
 
 TEST(CommandLine, ConvertTakesSeveralInputs) {
-  const Request request =
+  const CommandLine request =
       parse_command_line({"convert", "--input", "/a", "/b", "--input", "/c", "--output", "/d"});
   EXPECT_THAT(request.job.input, ElementsAre("/a", "/b", "/c"));
   EXPECT_THAT(error_of({"convert", "a.jsonl"}), HasSubstr("\"a.jsonl\" stands alone"));
 }
 
 TEST(CommandLine, InspectTakesAFile) {
-  const Request request = parse_command_line({"inspect", "/out.h5", "--json"});
+  const CommandLine request = parse_command_line({"inspect", "/out.h5", "--json"});
   EXPECT_EQ(request.job.file, "/out.h5");
   EXPECT_TRUE(request.job.json);
   EXPECT_THAT(error_of({"inspect"}), HasSubstr("inspect needs a file"));
@@ -131,12 +131,12 @@ TEST(CommandLine, WrongUsageIsASentence) {
 
 TEST(CommandLine, PrintConfigShowsTheJobAndIsAJobFile) {
   const std::string file = job_file("");
-  const Request request = parse_command_line({"generate", file, "--seed", "9", "--print-config"});
+  const CommandLine request = parse_command_line({"generate", file, "--seed", "9", "--print-config"});
   EXPECT_THAT(request.print, HasSubstr("\nseed = 9\n"));
   EXPECT_THAT(request.print, HasSubstr("model = \"" + testing::TempDir()));
   const std::string printed = testing::TempDir() + "/cli_test_printed.toml";
   std::ofstream(printed) << request.print;
-  const Request again = parse_command_line({"generate", printed});
+  const CommandLine again = parse_command_line({"generate", printed});
   EXPECT_EQ(job_to_toml(again.job, Command::kGenerate), request.print);
 }
 
