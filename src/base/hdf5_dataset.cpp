@@ -30,6 +30,7 @@ hid_t memory_type(Scalar type) {
 Kind kind_of(H5T_class_t type_class) {
   switch (type_class) {
     case H5T_INTEGER:
+    case H5T_ENUM:  // h5py's booleans
       return Kind::kInteger;
     case H5T_FLOAT:
       return Kind::kFloat;

@@ -12,14 +12,15 @@
 
 namespace llmpq {
 
-/// One row of the prompts file as it stands there. `error` is the sentence of a row that cannot be
-/// read (the run goes on without it).
+/// One row of the prompts file as it stands there. A row in error ends as a row of the output with
+/// that sentence; the run goes on without it.
 struct Prompt {
   int64_t row = 0;              ///< index in the file
   std::string text;             ///< UTF-8 as stored, not yet checked
   std::vector<int32_t> tokens;  ///< if has_tokens
   bool has_tokens = false;      ///< the file holds /prompt_token_ids instead of /prompt
   Sampling sampling;            ///< the job's, with the row's columns applied
+  std::string error;            ///< empty, or the sentence of a row with a value out of its range
 };
 
 /// Half-open range of file rows that this job works on.
@@ -28,6 +29,9 @@ struct RowRangeOfFile {
   int64_t end = 0;
 };
 
+/// Datasets: /prompt (N,) strings of variable or fixed length, or /prompt_token_ids/{values (T,),
+/// row_splits (N + 1,)}; optional /id (N,) strings or integers; one optional column (N,) for each
+/// sampling option (row_options.hpp).
 class PromptsFile {
  public:
   /// Checks the datasets' names, types and lengths: Error(kPrompts) with the dataset's name. The
