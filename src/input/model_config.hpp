@@ -55,6 +55,9 @@ struct ModelConfig {
 
   std::vector<int32_t> eos_token_ids;  ///< generation_config.json (a list, often), then config.json
 
+  /// Sampling defaults of generation_config.json ("temperature 0.6"): not applied, for the log.
+  std::vector<std::string> ignored_generation_defaults;
+
   int64_t qkv_rows() const { return (heads + 2 * kv_heads) * head_dim; }
   int64_t up_rows() const { return gated ? 2 * ffn : ffn; }
 };

@@ -24,9 +24,9 @@ TEST(Json, DeepNestingIsRefusedButBracketsInStringsAreNot) {
 }
 
 TEST(Json, UniqueRefusesAKeyThatStandsTwiceInOneObject) {
-  EXPECT_EQ(parse_json_unique(R"({"a": {"b": 1}, "b": [{"a": 2}, {"a": 3}]})", "x", Exit::kModel)
-                .size(),
-            2u);
+  EXPECT_EQ(
+      parse_json_unique(R"({"a": {"b": 1}, "b": [{"a": 2}, {"a": 3}]})", "x", Exit::kModel).size(),
+      2u);
   EXPECT_ERROR(parse_json_unique(R"({"a": 1, "c": {"b": 1, "b": 2}})", "x", Exit::kModel),
                Exit::kModel, "x: 'b' stands there twice");
 }
