@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds everything and runs the test suite; the last line is
+# `N passed, N failed, N skipped`.
+#   tests/run.sh          all but the tests labelled slow
+#   tests/run.sh --slow   all, the slow ones too
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source jobs/setup.sh
+
+case "${1:-}" in
+  "") labels=(-LE slow) ;;
+  --slow) labels=() ;;
+  *) echo "usage: tests/run.sh [--slow]" >&2; exit 2 ;;
+esac
+
+install_packages "${program_packages[@]}" "${test_packages[@]}"
+build tests
+
+report=$PWD/build/tests.xml
+rm -f "$report"
+echo "== running the tests"
+ctest --test-dir build --output-on-failure --parallel "$(nproc)" "${labels[@]}" \
+  --output-junit "$report" </dev/null || true
+
+# The counts stand in the first element of ctest's report.
+count() { grep -m1 -o "$1=\"[0-9]*\"" "$report" | head -n1 | grep -o '[0-9]*'; }
+total=$(count tests) failed=$(count failures)
+skipped=$(($(count skipped) + $(count disabled)))
+passed=$((total - failed - skipped))
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
