@@ -6,6 +6,7 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "kernels/check.hpp"
+#include "layer/weights.hpp"
 #include "plan/describe.hpp"
 #include "plan/plan_json.hpp"
 

@@ -1,5 +1,7 @@
 #include "stage/stage.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "kernels/check.hpp"
@@ -26,6 +28,15 @@ void append(StepResult& result, int64_t sequence, const SampledToken& chosen) {
                               chosen.top_ids.end());
   result.top_logprobs.insert(result.top_logprobs.end(), chosen.top_logprobs.begin(),
                              chosen.top_logprobs.end());
+}
+
+/// A row whose logits are all broken ends alone, as a row in error, not the run: token -1.
+SampledToken choose_or_none(const SequenceSampler& sampler, std::span<float> logits) {
+  const bool any_finite =
+      std::any_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); });
+  SampledToken none;
+  none.token = -1;
+  return any_finite ? sampler.choose(logits) : none;
 }
 
 }  // namespace
@@ -127,7 +138,7 @@ void Stage::choose_tokens(const Step& step, const Rows& rows) {
   for (const StepRange& range : step.ranges) {
     if (!range.sample) continue;
     append(result_, range.sequence,
-           samplers_.at(range.sequence).choose(logits.subspan(row * vocab, vocab)));
+           choose_or_none(samplers_.at(range.sequence), logits.subspan(row * vocab, vocab)));
     ++row;
   }
 }

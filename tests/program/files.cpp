@@ -1,0 +1,108 @@
+#include "program/files.hpp"
+
+#include <cstdlib>
+#include <stdexcept>
+
+#include "base/hdf5.hpp"
+#include "input/prompts.hpp"
+
+namespace llmpq::test {
+namespace {
+
+template <typename T>
+std::vector<T> row_of(const std::vector<T>& values, const std::vector<int64_t>& splits, size_t row,
+                      size_t width = 1) {
+  return {values.begin() + splits[row] * static_cast<int64_t>(width),
+          values.begin() + splits[row + 1] * static_cast<int64_t>(width)};
+}
+
+template <typename T>
+std::vector<T> all(const h5::Group& group, const std::string& name) {
+  const h5::Dataset dataset = group.dataset(name);
+  return dataset.read<T>(0, dataset.rows());
+}
+
+std::vector<std::string> all_text(const h5::Group& group, const std::string& name) {
+  const h5::Dataset dataset = group.dataset(name);
+  return dataset.read_text(0, dataset.rows());
+}
+
+void read_logprobs(const h5::File& file, std::vector<OutputRow>& rows) {
+  const h5::Group group = file.group("logprobs");
+  const auto values = all<float>(group, "values");
+  const auto splits = all<int64_t>(group, "row_splits");
+  for (size_t i = 0; i < rows.size(); ++i) rows[i].logprobs = row_of(values, splits, i);
+  if (!file.has("top_logprobs")) return;
+  const h5::Group top = file.group("top_logprobs");
+  const auto width = static_cast<size_t>(top.dataset("values").row_values());
+  const auto ids = all<int32_t>(top, "token_ids");
+  const auto logprobs = all<float>(top, "values");
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i].top_token_ids = row_of(ids, splits, i, width);
+    rows[i].top_logprobs = row_of(logprobs, splits, i, width);
+  }
+}
+
+}  // namespace
+
+Scratch::Scratch() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "llmpq-test-XXXXXX").string();
+  if (!mkdtemp(pattern.data())) throw std::runtime_error("cannot make " + pattern);
+  folder_ = pattern;
+}
+
+Scratch::~Scratch() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+std::vector<OutputRow> read_output(const std::string& path) {
+  const h5::File file = h5::File::open(path, h5::File::Mode::kRead, Exit::kOutput);
+  const auto texts = all_text(file, "text");
+  const auto ids = all<int32_t>(file.group("token_ids"), "values");
+  const auto splits = all<int64_t>(file.group("token_ids"), "row_splits");
+  const auto finish = all_text(file, "finish_reason"), stop = all_text(file, "stop_reason"),
+             status = all_text(file, "status"), error = all_text(file, "error");
+  const auto prompt = all<int32_t>(file, "prompt_tokens"),
+             completion = all<int32_t>(file, "completion_tokens"),
+             plan = all<int32_t>(file, "plan_index");
+  std::vector<OutputRow> rows;
+  for (size_t i = 0; i < texts.size(); ++i)
+    rows.push_back({texts[i],
+                    row_of(ids, splits, i),
+                    finish[i],
+                    stop[i],
+                    status[i],
+                    error[i],
+                    prompt[i],
+                    completion[i],
+                    plan[i],
+                    {},
+                    {},
+                    {}});
+  if (file.has("logprobs")) read_logprobs(file, rows);
+  return rows;
+}
+
+void write_prompts(const std::string& path, const std::vector<std::string>& texts,
+                   const PromptColumns& columns) {
+  h5::File file = h5::File::create(path, false, Exit::kPrompts);
+  file.create_dataset("prompt", {h5::text_type(), 1024, {}})
+      .write_text(0, std::span<const std::string>(texts));
+  if (!columns.seed.empty())
+    file.create_dataset("seed", {h5::value_type<uint64_t>(), 1024, {}})
+        .write(0, std::span<const uint64_t>(columns.seed));
+  if (!columns.max_tokens.empty())
+    file.create_dataset("max_tokens", {h5::value_type<int32_t>(), 1024, {}})
+        .write(0, std::span<const int32_t>(columns.max_tokens));
+}
+
+std::vector<std::string> bundled_prompts(int64_t begin, int64_t count) {
+  std::vector<std::string> texts;
+  for (const Prompt& prompt :
+       PromptsFile::open(std::string(LLMPQ_DATA) + "/prompts.h5").read(begin, count, Sampling{}))
+    texts.push_back(prompt.text);
+  return texts;
+}
+
+}  // namespace llmpq::test

@@ -1,0 +1,50 @@
+// The files of a test of the whole program: a folder that goes away, prompts files made to order,
+// and output files as plain rows.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace llmpq::test {
+
+/// A folder under the system's temporary one; removed with its content.
+class Scratch {
+ public:
+  Scratch();
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// One row of an output file, every dataset of it.
+struct OutputRow {
+  std::string text;
+  std::vector<int32_t> token_ids;
+  std::string finish_reason, stop_reason, status, error;
+  int32_t prompt_tokens = 0, completion_tokens = 0, plan_index = 0;
+  std::vector<float> logprobs;  ///< empty if the file has none
+  std::vector<int32_t> top_token_ids;
+  std::vector<float> top_logprobs;
+  bool operator==(const OutputRow&) const = default;
+};
+
+std::vector<OutputRow> read_output(const std::string& path);
+
+/// What a prompts file may hold besides its texts.
+struct PromptColumns {
+  std::vector<uint64_t> seed;       ///< one per row, or empty
+  std::vector<int32_t> max_tokens;  ///< one per row, or empty
+};
+void write_prompts(const std::string& path, const std::vector<std::string>& texts,
+                   const PromptColumns& columns = {});
+
+/// Rows [begin, begin + count) of data/prompts.h5.
+std::vector<std::string> bundled_prompts(int64_t begin, int64_t count);
+
+}  // namespace llmpq::test

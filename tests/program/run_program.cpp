@@ -1,0 +1,81 @@
+#include "program/run_program.hpp"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+namespace llmpq::test {
+namespace {
+
+constexpr std::chrono::seconds kLongestRun{120};
+
+std::string content_and_remove(const std::string& path) {
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  unlink(path.c_str());
+  return text.str();
+}
+
+void redirect(int target, const std::string& path) {
+  const int file = open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+  dup2(file, target);
+  close(file);
+}
+
+[[noreturn]] void execute(std::vector<std::string> words, const std::string& stem) {
+  setpgid(0, 0);  // so that a run that hangs can be killed with all its ranks
+  redirect(STDOUT_FILENO, stem + ".out");
+  redirect(STDERR_FILENO, stem + ".err");
+  redirect(STDIN_FILENO, "/dev/null");
+  setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
+  setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  execvp(pointers[0], pointers.data());
+  _exit(127);
+}
+
+int wait_or_kill(pid_t pid) {
+  const auto end = std::chrono::steady_clock::now() + kLongestRun;
+  int status = 0;
+  while (waitpid(pid, &status, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() > end) {
+      kill(-pid, SIGKILL);
+      waitpid(pid, &status, 0);
+      return 137;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace
+
+ProgramRun run_program(const std::vector<std::string>& arguments, int ranks) {
+  static int count = 0;
+  const std::string stem =
+      "/tmp/llmpq-test-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+  std::vector<std::string> words;
+  if (ranks > 0) words = {"mpirun", "--oversubscribe", "-n", std::to_string(ranks)};
+  words.push_back(LLMPQ_PROGRAM);
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const pid_t pid = fork();
+  if (pid < 0) throw std::runtime_error("fork failed");
+  if (pid == 0) execute(words, stem);
+  ProgramRun run;
+  run.exit_code = wait_or_kill(pid);
+  run.out = content_and_remove(stem + ".out");
+  run.err = content_and_remove(stem + ".err");
+  return run;
+}
+
+}  // namespace llmpq::test
