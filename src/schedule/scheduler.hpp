@@ -34,7 +34,7 @@ struct SequenceRequest {
   std::vector<int32_t> tokens;  ///< the prompt, at least one
   int32_t max_tokens = 0;       ///< at most so many are generated
   int32_t expected_tokens = 0;  ///< admission keeps blocks for so many
-  SequenceStart start;
+  SequenceStart start;          ///< its prompt_tokens is filled in by add()
 };
 
 /// A token that came back, and whether rank 0 ends the sequence with it.
@@ -61,7 +61,8 @@ class Scheduler {
   void add(SequenceRequest request);
   /// Whether prompt + max_tokens fit into the pipeline's blocks when the sequence runs alone.
   bool fits(int64_t prompt_tokens, int64_t max_tokens) const;
-  /// The next step that may start now; nothing = wait for arrived() or add().
+  /// The next step that may start now; nothing = wait for arrived() or add(). To be called until
+  /// it returns nothing. O(rows and blocks of the step).
   std::optional<Step> next_step();
   /// The step came back from the last stage, with one token per sampled range in range order.
   void arrived(int64_t step_id, std::span<const ArrivedToken> tokens);
