@@ -141,7 +141,6 @@ Plan decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& 
           request, parse_plan(file, job.plan.string(), format_16bit(input.checkpoint->config())));
     }
     log_info("plan: {}", result.reason);
-    log_info("plan:\n{}", describe(request, result.plan));
     text = to_json(result.plan);
     if (!job.save_plan.empty()) write_file_atomically(job.save_plan, text, Exit::kOutput);
   });
