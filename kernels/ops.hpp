@@ -63,7 +63,7 @@ enum class ActivationType : uint8_t { kF32, kBf16, kInt8 };
 /// scale per token and group of 128 (absmax / 127, ties to even); per group an exact integer dot
 /// product; acc = fma(float(dot), x_scale * w_scale, acc) for the groups in order; with 16-bit
 /// weights x is rounded the same way and used as q * scale in f32. kBf16: x is rounded to bf16,
-/// then as kF32. The bias is added last. An input that is not finite makes its row's outputs NaN.
+/// then as kF32. The bias is added last. A row of x that is not finite gives outputs that are not.
 struct LinearArgs {
   const float* x;  ///< [tokens, k]
   const Matrix* w;

@@ -1,5 +1,5 @@
 #include "kernels/cpu/lanes_avx512.hpp"
-//
+
 #include "kernels/cpu/kernels_all.hpp"
 
 namespace llmpq {

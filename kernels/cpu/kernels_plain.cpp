@@ -1,5 +1,5 @@
 #include "kernels/cpu/lanes_plain.hpp"
-//
+
 #include "kernels/cpu/kernels_all.hpp"
 
 namespace llmpq {

@@ -1,0 +1,179 @@
+// Packed weights: bytes, rounding bounds, and the way back.
+#include "kernels/cpu/pack.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "kernels/check.hpp"
+#include "support.hpp"
+#include "tolerance.hpp"
+
+namespace llmpq::test {
+namespace {
+
+constexpr std::pair<int64_t, int64_t> kShapes[] = {{1, 1},    {16, 128}, {17, 129}, {3, 7},
+                                                   {33, 255}, {40, 300}, {192, 512}};
+
+Machine& machine() { return *machines().back(); }
+
+TEST(Pack, BytesArePerTileAndGroup) {
+  const Backend& backend = *machine().backend;
+  EXPECT_EQ(backend.packed_bytes(Format::kBf16, 16, 128), 16 * 256);
+  EXPECT_EQ(backend.packed_bytes(Format::kF16, 32, 256), 32 * 512);
+  EXPECT_EQ(backend.packed_bytes(Format::kW8, 16, 128), 16 * 132);
+  EXPECT_EQ(backend.packed_bytes(Format::kW4, 16, 128), 16 * 68);
+  EXPECT_EQ(backend.packed_bytes(Format::kW3, 16, 128), 16 * 52);
+  EXPECT_EQ(backend.packed_bytes(Format::kW3, 17, 129), 2 * (16 * 52 + 64 + 192));
+  EXPECT_EQ(backend.packed_bytes(Format::kBf16, 1, 1), 64);
+}
+
+TEST(Pack, AbsurdSizesAreRefused) {
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{0, 8},
+                             {8, -1},
+                             {INT64_MAX, 2},
+                             {int64_t{1} << 31, int64_t{1} << 31}}) {
+    try {
+      machine().backend->packed_bytes(Format::kW4, n, k);
+      FAIL() << n << " x " << k;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Exit::kModel);
+      EXPECT_NE(std::string(error.what()).find("want positive sizes"), std::string::npos);
+    }
+  }
+}
+
+TEST(Pack, UnpackedWeightsAreWithinTheFormatsBound) {
+  for (const FormatInfo& format : kFormats) {
+    for (const auto& [n, k] : kShapes) {
+      Random random(static_cast<uint64_t>(n * k));
+      const std::vector<float> values = random.vector(n * k, 2.5f);
+      const Matrix w = packed_matrix(machine(), format.format, n, k, values);
+      std::vector<float> back(values.size());
+      unpack_rows(w, 0, n, back.data());
+      std::vector<double> allowed;
+      for (int64_t row = 0; row < n; ++row)
+        for (int64_t i = 0; i < k; ++i) {
+          const int64_t begin = i / kGroup * kGroup, end = std::min(begin + kGroup, k);
+          double largest = 0;
+          for (int64_t j = begin; j < end; ++j)
+            largest = std::max(largest, std::fabs(static_cast<double>(values[row * k + j])));
+          allowed.push_back(rounding_error(format.format, values[row * k + i], largest));
+        }
+      expect_close(
+          back, std::vector<double>(values.begin(), values.end()),
+          [&](size_t i) { return allowed[i]; }, std::string(format.name));
+    }
+  }
+}
+
+TEST(Pack, WhatTheFormatHoldsExactlyComesBackExactly) {
+  for (const FormatInfo& format : kFormats) {
+    for (const auto& [n, k] : kShapes) {
+      Random random(7);
+      std::vector<float> values(static_cast<size_t>(n * k));
+      const int limit = format.max_abs > 0 ? format.max_abs : 100;
+      for (float& value : values)
+        value = static_cast<float>(random.below(2 * limit + 1) - limit) / 4;
+      for (int64_t row = 0; row < n; ++row)  // the largest value of every group fixes its scale
+        for (int64_t i = 0; i < k; i += kGroup) values[row * k + i] = static_cast<float>(limit) / 4;
+      const Matrix w = packed_matrix(machine(), format.format, n, k, values);
+      std::vector<float> back(values.size());
+      unpack_rows(w, 0, n, back.data());
+      expect_same_bits(back, values, std::string(format.name));
+    }
+  }
+}
+
+TEST(Pack, IntegersAndScalesMakeTheUnpackedRow) {
+  for (const Format format : {Format::kW8, Format::kW4, Format::kW3}) {
+    Random random(9);
+    const int64_t n = 20, k = 300;
+    const Matrix w = packed_matrix(machine(), format, n, k, random.vector(n * k));
+    std::vector<int8_t> q(k);
+    std::vector<float> scales(3), row(k);
+    bool reaches_limit = false;
+    for (int64_t o = 0; o < n; ++o) {
+      unpack_integers(w, o, q.data(), scales.data());
+      unpack_row(w, o, row.data());
+      for (int64_t i = 0; i < k; ++i) {
+        ASSERT_EQ(row[i], static_cast<float>(q[i]) * scales[i / kGroup]);
+        ASSERT_LE(std::abs(q[i]), info(format).max_abs);
+        reaches_limit |= std::abs(q[i]) == info(format).max_abs;
+      }
+    }
+    EXPECT_TRUE(reaches_limit);
+  }
+}
+
+TEST(Pack, ZeroRowsHaveScaleZeroAndTiesGoToEven) {
+  const Matrix zero = packed_matrix(machine(), Format::kW4, 1, 5, std::vector<float>(5, 0.0f));
+  std::vector<int8_t> q(5, 1);
+  float scale = 1;
+  unpack_integers(zero, 0, q.data(), &scale);
+  EXPECT_EQ(scale, 0.0f);
+  EXPECT_EQ(q, std::vector<int8_t>(5, 0));
+  const Matrix ties = packed_matrix(machine(), Format::kW4, 1, 5, {7.0f, 0.5f, 1.5f, -2.5f, -3.5f});
+  unpack_integers(ties, 0, q.data(), &scale);
+  EXPECT_EQ(scale, 1.0f);
+  EXPECT_EQ(q, (std::vector<int8_t>{7, 0, 2, -2, -4}));
+}
+
+TEST(Pack, TinyValuesDoNotOverflowTheirIntegers) {
+  for (const Format format : {Format::kW8, Format::kW4, Format::kW3}) {
+    const Matrix w = packed_matrix(machine(), format, 1, 3, {190e-45f, -190e-45f, 1e-45f});
+    std::vector<int8_t> q(3);
+    float scale;
+    unpack_integers(w, 0, q.data(), &scale);
+    for (const int8_t value : q) EXPECT_LE(std::abs(value), info(format).max_abs);
+  }
+}
+
+TEST(Pack, AWeightThatIsNotFiniteIsRefusedByIntegerFormats) {
+  for (const float bad : {std::nanf(""), INFINITY}) {
+    std::vector<float> values(300, 1.0f);
+    values[299] = bad;
+    try {
+      packed_matrix(machine(), Format::kW8, 1, 300, values);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Exit::kModel);
+      EXPECT_NE(std::string(error.what()).find("want finite numbers"), std::string::npos);
+    }
+  }
+}
+
+TEST(Pack, TheSameBytesInOnePieceInManyAndOnEveryMachine) {
+  const int64_t n = 37, k = 200;
+  Random random(4);
+  const std::vector<float> values = random.vector(n * k);
+  for (const FormatInfo& format : kFormats) {
+    const Matrix whole = packed_matrix(*machines().front(), format.format, n, k, values);
+    for (const auto& other : machines()) {
+      Matrix pieces;
+      pieces.format = format.format;
+      pieces.n = n;
+      pieces.k = k;
+      pieces.packed = other->backend->allocate(whole.packed.bytes());
+      for (int64_t row = 0; row < n; row += 5)
+        other->backend->pack_rows(*other->context, pieces, row, std::min<int64_t>(5, n - row),
+                                  values.data() + row * k);
+      EXPECT_EQ(std::memcmp(whole.packed.data(), pieces.packed.data(),
+                            static_cast<size_t>(whole.packed.bytes())),
+                0)
+          << format.name << " " << other->label;
+    }
+  }
+}
+
+TEST(Pack, RowsOutsideTheMatrixAreRefused) {
+  Matrix w = packed_matrix(machine(), Format::kW8, 4, 8, std::vector<float>(32, 1.0f));
+  const std::vector<float> values(8 * 4);
+  EXPECT_THROW(machine().backend->pack_rows(*machine().context, w, 3, 2, values.data()), Error);
+  w.k = 16;
+  w.n = 1000;
+  EXPECT_THROW(machine().backend->pack_rows(*machine().context, w, 0, 1, values.data()), Error);
+}
+
+}  // namespace
+}  // namespace llmpq::test

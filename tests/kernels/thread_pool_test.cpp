@@ -1,0 +1,92 @@
+// Threads: every item once, exceptions kept, many small loops, two callers at a time.
+#include "kernels/cpu/thread_pool.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "kernels/check.hpp"
+
+namespace llmpq::test {
+namespace {
+
+TEST(ThreadPool, EveryItemIsDoneOnce) {
+  for (const int threads : {1, 2, 3, 5}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.threads(), threads);
+    for (const int64_t items : {0, 1, 2, 7, 100, 1001})
+      for (const int64_t grain : {1, 3, 64, 5000}) {
+        std::vector<std::atomic<int>> seen(static_cast<size_t>(items));
+        pool.parallel_for(items, grain, [&](int64_t begin, int64_t end, int thread) {
+          EXPECT_GE(thread, 0);
+          EXPECT_LT(thread, threads);
+          for (int64_t i = begin; i < end; ++i) ++seen[i];
+        });
+        for (const auto& count : seen) ASSERT_EQ(count, 1);
+      }
+  }
+}
+
+TEST(ThreadPool, ManyShortLoopsDoNotMixUp) {
+  ThreadPool pool(3);
+  for (int64_t round = 0; round < 20000; ++round) {
+    std::atomic<int64_t> total{0};
+    const int64_t items = 2 + round % 9;
+    pool.parallel_for(items, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) total += round + i;
+    });
+    ASSERT_EQ(total, items * round + items * (items - 1) / 2);
+  }
+}
+
+TEST(ThreadPool, ThreadNumbersAreNotSharedAtATime) {
+  ThreadPool pool(3);
+  std::atomic<bool> busy[3] = {};
+  pool.parallel_for(5000, 1, [&](int64_t, int64_t, int thread) {
+    EXPECT_FALSE(busy[thread].exchange(true));
+    busy[thread] = false;
+  });
+}
+
+TEST(ThreadPool, AnExceptionReachesTheCallerAndThePoolGoesOn) {
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 100; ++round) {
+      EXPECT_THROW(pool.parallel_for(50, 1,
+                                     [&](int64_t begin, int64_t, int) {
+                                       if (begin == 49 - round % 50 || threads == 1)
+                                         throw std::runtime_error("no");
+                                     }),
+                   std::runtime_error);
+      std::atomic<int> done{0};
+      pool.parallel_for(50, 1, [&](int64_t, int64_t, int) { ++done; });
+      EXPECT_GE(done, 1);
+    }
+  }
+}
+
+TEST(ThreadPool, TwoCallersTakeTurns) {
+  ThreadPool pool(2);
+  std::atomic<int64_t> total{0};
+  const auto call = [&] {
+    for (int round = 0; round < 2000; ++round)
+      pool.parallel_for(10, 1, [&](int64_t begin, int64_t end, int) { total += end - begin; });
+  };
+  std::thread other(call);
+  call();
+  other.join();
+  EXPECT_EQ(total, 2 * 2000 * 10);
+}
+
+TEST(ThreadPool, ZeroMeansEveryCpuThatMayBeUsed) {
+  EXPECT_GE(usable_cpus(), 1);
+  EXPECT_EQ(ThreadPool(0).threads(), usable_cpus());
+  EXPECT_THROW(ThreadPool(-1), Error);
+  EXPECT_THROW(ThreadPool(100000), Error);
+}
+
+}  // namespace
+}  // namespace llmpq::test
