@@ -49,12 +49,12 @@ class Checkpoint {
  public:
   virtual ~Checkpoint() = default;
   virtual const ModelConfig& config() const = 0;
-  /// Rows [begin, begin + rows) of a tensor as f32, row-major (a vector is one column wide or one
-  /// row: see `columns`). Error(kModel) if the tensor is missing or has another shape or type.
+  /// Rows [begin, begin + rows) of a tensor as f32, row-major; a vector has one column. What stands
+  /// once in a model has layer 0. Error(kModel) if the model has no such tensor.
   virtual void read_rows(TensorRole role, int64_t layer, int64_t begin, int64_t rows,
                          std::span<float> values) const = 0;
-  /// A whole vector (norm weight, bias) as f32.
-  virtual std::vector<float> read_vector(TensorRole role, int64_t layer) const = 0;
+  /// A whole vector (norm weight, bias) as f32, by read_rows.
+  virtual std::vector<float> read_vector(TensorRole role, int64_t layer) const;
   /// Hash of config, tokenizer and safetensors headers, plus sizes: what resume compares.
   virtual uint64_t content_hash() const = 0;
 };

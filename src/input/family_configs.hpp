@@ -1,0 +1,31 @@
+// The config readers of the model families: config.json's keys into a ModelConfig. A feature that
+// the layer does not have ends in an error, never in other results than the model's own.
+#pragma once
+
+#include "input/config_reader.hpp"
+#include "input/model_config.hpp"
+
+namespace llmpq {
+
+/// Upper bounds of what a config may say: far above every model, far below what overflows.
+inline constexpr int64_t kMostLayers = 10'000;
+inline constexpr int64_t kMostHidden = int64_t{1} << 20;
+inline constexpr int64_t kMostFfn = int64_t{1} << 22;
+inline constexpr int64_t kMostHeads = int64_t{1} << 16;
+inline constexpr int64_t kMostHeadDim = int64_t{1} << 14;
+inline constexpr int64_t kMostVocab = int64_t{1} << 24;
+inline constexpr int64_t kMostPositions = int64_t{1} << 28;
+
+/// Each fills everything but family, checkpoint_type and what generation_config.json says, which
+/// is alike for all. Error(kModel) names file, key, value found and wanted.
+void read_llama(const ConfigReader& reader, ModelConfig& config);
+void read_mistral(const ConfigReader& reader, ModelConfig& config);
+void read_qwen2(const ConfigReader& reader, ModelConfig& config);
+void read_opt(const ConfigReader& reader, ModelConfig& config);
+void read_bloom(const ConfigReader& reader, ModelConfig& config);
+
+/// rope_parameters (transformers 5), or rope_theta and rope_scaling (the hub's older form): no
+/// scaling, linear, or Llama 3's. Needs max_positions and head_dim.
+void read_rope(const ConfigReader& reader, ModelConfig& config);
+
+}  // namespace llmpq
