@@ -11,14 +11,15 @@ namespace llmpq {
 
 /// What a stage's run-time buffers depend on besides the model.
 struct Sizes {
-  int64_t max_rows =
-      0;  ///< token rows of the largest step (prefill_tokens, decode_batch, or their sum if mixed)
+  /// Token rows of the largest step: prefill_tokens, decode_batch, or their sum if mixed.
+  int64_t max_rows = 0;
   int64_t max_samples = 0;    ///< rows of a step that choose a token
   int64_t max_model_len = 0;  ///< tokens of the longest sequence
   int64_t kv_block_tokens = 16;
   DType kv_type = DType::kBf16;
 };
 
+/// Weights, as load_layer, load_embedding and load_head allocate them.
 int64_t layer_bytes(const ModelConfig& config, Format format, const Backend& backend);
 int64_t embedding_bytes(const ModelConfig& config);
 int64_t head_bytes(const ModelConfig& config, Format format, const Backend& backend);
@@ -26,5 +27,19 @@ int64_t head_bytes(const ModelConfig& config, Format format, const Backend& back
 int64_t kv_block_bytes(const ModelConfig& config, const Sizes& sizes);
 /// Activations and tables of a stage, by whether it has the embedding and the head.
 int64_t workspace_bytes(const ModelConfig& config, const Sizes& sizes, bool first, bool last);
+
+/// The parts of a workspace in floats, in the order in which they lie in its one allocation; each
+/// starts at a multiple of 64 bytes. Workspace (forward.hpp) tells what they are.
+struct WorkspaceParts {
+  int64_t hidden, normed, qkv, attended, projected, up;
+  int64_t gated;                ///< 0 unless the model is gated: else `up` is activated in place
+  int64_t cosine, sine;         ///< 0 without rope
+  int64_t alibi;                ///< 0 without alibi
+  int64_t last_hidden, logits;  ///< 0 unless the stage has the head
+};
+WorkspaceParts workspace_parts(const ModelConfig& config, const Sizes& sizes, bool last);
+
+/// Bytes of a part, padded up to where the next one may start.
+constexpr int64_t part_bytes(int64_t floats) { return (floats * 4 + 63) / 64 * 64; }
 
 }  // namespace llmpq

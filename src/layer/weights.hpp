@@ -43,14 +43,20 @@ struct HeadWeights {
   Linear matrix;  ///< [vocab, hidden]
 };
 
-/// Rounds one layer's matrices to `format` while reading. Host memory beyond the result: one strip
-/// of rows (a few MiB). Same bits whatever the strips or threads.
+/// Bytes of f32 values read at a time; two strips are in memory at once, one being read while the
+/// other is packed.
+inline constexpr int64_t kStripBytes = 2 << 20;
+
+/// Rounds one layer's matrices to `format` while reading. Host memory beyond the result: two strips
+/// of rows. Same bits whatever the strips or threads. Error(kModel) if the checkpoint cannot give a
+/// tensor, or an integer format meets a value that is not finite.
 LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format format,
-                        Backend& backend, Context& context);
-EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, Context& context);
+                        Backend& backend, Context& context, int64_t strip_bytes = kStripBytes);
+EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, Context& context,
+                                int64_t strip_bytes = kStripBytes);
 /// `format`: the model's 16-bit format, or w8. A tied head is packed again from the embedding.
 HeadWeights load_head(const Checkpoint& checkpoint, Format format, Backend& backend,
-                      Context& context);
+                      Context& context, int64_t strip_bytes = kStripBytes);
 
 /// The 16-bit format that stands for "unquantized" with this checkpoint: bf16 for a float32 one.
 Format format_16bit(const ModelConfig& config);

@@ -1,0 +1,142 @@
+#include "layer/forward.hpp"
+
+#include <cmath>
+
+namespace llmpq {
+namespace {
+
+const float* values_or_null(const Buffer& buffer) {
+  return buffer.empty() ? nullptr : buffer.as<float>();
+}
+
+/// What a norm reads and writes: `add`, if given, first joins the residual stream x.
+struct NormRows {
+  float* x;
+  const float* add;
+  float* y;
+  int64_t count;
+};
+
+void norm(const LayerRun& run, const Norm& weights, const NormRows& rows) {
+  run.ops.norm(run.context, {.kind = run.config.norm,
+                             .x = rows.x,
+                             .add = rows.add,
+                             .weight = weights.weight.as<float>(),
+                             .bias = values_or_null(weights.bias),
+                             .eps = run.config.norm_eps,
+                             .tokens = rows.count,
+                             .hidden = run.config.hidden,
+                             .y = rows.y});
+}
+
+/// y [tokens, n] = x [tokens, k] times the matrix, both contiguous.
+void linear(const LayerRun& run, const Linear& weights, const float* x, int64_t tokens, float* y) {
+  run.ops.linear(run.context, {.x = x,
+                               .w = &weights.matrix,
+                               .bias = values_or_null(weights.bias),
+                               .activation = run.activation,
+                               .tokens = tokens,
+                               .y = y,
+                               .y_stride = weights.matrix.n});
+}
+
+/// Queries and keys lie side by side, so one call turns them all.
+void rotate(const LayerRun& run, const Rows& rows) {
+  const ModelConfig& c = run.config;
+  run.ops.rope(run.context, {.x = run.workspace.qkv,
+                             .stride = c.qkv_rows(),
+                             .position = rows.positions.data(),
+                             .cosine = run.workspace.cosine,
+                             .sine = run.workspace.sine,
+                             .tokens = rows.count(),
+                             .heads = c.heads + c.kv_heads,
+                             .head_dim = c.head_dim,
+                             .rotary = c.rotary_dim});
+}
+
+/// workspace.attended from workspace.qkv; K and V go to the cache first, and are read from there.
+void attend(const LayerRun& run, const KvCache& cache, int64_t layer, const Rows& rows) {
+  const ModelConfig& c = run.config;
+  const float* q = run.workspace.qkv;
+  const float* k = q + c.heads * c.head_dim;
+  const auto ranges = static_cast<int64_t>(rows.ranges.size());
+  run.ops.kv_write(run.context, {.k = k,
+                                 .v = k + c.kv_heads * c.head_dim,
+                                 .stride = c.qkv_rows(),
+                                 .ranges = rows.ranges.data(),
+                                 .range_count = ranges,
+                                 .block_table = rows.block_table.data(),
+                                 .cache = &cache});
+  const auto index = static_cast<size_t>(layer);
+  run.ops.attention(run.context, {.q = q,
+                                  .q_stride = c.qkv_rows(),
+                                  .ranges = rows.ranges.data(),
+                                  .range_count = ranges,
+                                  .block_table = rows.block_table.data(),
+                                  .cache = &cache,
+                                  .heads = c.heads,
+                                  .scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
+                                  .window = index < c.window.size() ? c.window[index] : 0,
+                                  .alibi_slopes = run.workspace.alibi,
+                                  .y = run.workspace.attended});
+}
+
+void activate(const LayerRun& run, int64_t tokens) {
+  run.ops.activation(run.context, {.kind = run.config.activation,
+                                   .gated = run.config.gated,
+                                   .x = run.workspace.up,
+                                   .tokens = tokens,
+                                   .width = run.config.ffn,
+                                   .y = run.workspace.gated});
+}
+
+}  // namespace
+
+void forward_layer(const LayerRun& run, const LayerWeights& weights, const KvCache& cache,
+                   int64_t layer, const Rows& rows) {
+  Workspace& w = run.workspace;
+  const int64_t tokens = rows.count();
+  norm(run, weights.input_norm, {.x = w.hidden, .add = nullptr, .y = w.normed, .count = tokens});
+  linear(run, weights.qkv, w.normed, tokens, w.qkv);
+  if (run.config.position == PositionKind::kRope) rotate(run, rows);
+  attend(run, cache, layer, rows);
+  linear(run, weights.out, w.attended, tokens, w.projected);
+  norm(run, weights.post_norm, {.x = w.hidden, .add = w.projected, .y = w.normed, .count = tokens});
+  linear(run, weights.up, w.normed, tokens, w.up);
+  activate(run, tokens);
+  linear(run, weights.down, w.gated, tokens, w.projected);
+  run.ops.add(run.context,
+              {.x = w.hidden, .add = w.projected, .count = tokens * run.config.hidden});
+}
+
+void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const Rows& rows) {
+  float* hidden = run.workspace.hidden;
+  run.ops.embed(run.context,
+                {.ids = rows.tokens.data(),
+                 .position = rows.positions.data(),
+                 .table = weights.table.data(),
+                 .positions = weights.positions.empty() ? nullptr : weights.positions.data(),
+                 .type = weights.type,
+                 .position_offset = run.config.position_offset,
+                 .tokens = rows.count(),
+                 .hidden = run.config.hidden,
+                 .y = hidden});
+  if (!weights.norm.weight.empty())
+    norm(run, weights.norm, {.x = hidden, .add = nullptr, .y = hidden, .count = rows.count()});
+}
+
+void forward_head(const LayerRun& run, const HeadWeights& weights, const Rows& rows) {
+  Workspace& w = run.workspace;
+  const auto samples = static_cast<int64_t>(rows.sampled.size());
+  if (samples == 0) return;
+  run.ops.gather_rows(run.context, {.x = w.hidden,
+                                    .index = rows.sampled.data(),
+                                    .rows = samples,
+                                    .width = run.config.hidden,
+                                    .y = w.last_hidden});
+  norm(run, weights.norm,
+       {.x = w.last_hidden, .add = nullptr, .y = w.last_hidden, .count = samples});
+  linear(run, weights.matrix, w.last_hidden, samples, w.logits);
+}
+
+}  // namespace llmpq

@@ -1,0 +1,66 @@
+#include "layer/memory.hpp"
+
+namespace llmpq {
+namespace {
+
+constexpr int64_t kFloat = 4, kHalf = 2;  // bytes
+
+int64_t norm_bytes(const ModelConfig& c) { return (c.norm_bias ? 2 : 1) * c.hidden * kFloat; }
+
+int64_t linear_bytes(const Backend& backend, Format format, int64_t n, int64_t k, bool bias) {
+  return backend.packed_bytes(format, n, k) + (bias ? n * kFloat : 0);
+}
+
+}  // namespace
+
+int64_t layer_bytes(const ModelConfig& c, Format format, const Backend& backend) {
+  return 2 * norm_bytes(c) + linear_bytes(backend, format, c.qkv_rows(), c.hidden, c.qkv_bias) +
+         linear_bytes(backend, format, c.hidden, c.heads * c.head_dim, c.out_bias) +
+         linear_bytes(backend, format, c.up_rows(), c.hidden, c.ffn_bias) +
+         linear_bytes(backend, format, c.hidden, c.ffn, c.ffn_bias);
+}
+
+int64_t embedding_bytes(const ModelConfig& c) {
+  const bool learned = c.position == PositionKind::kLearned;
+  const int64_t rows = c.vocab + (learned ? c.max_positions + c.position_offset : 0);
+  return rows * c.hidden * kHalf + (c.embedding_norm ? norm_bytes(c) : 0);
+}
+
+int64_t head_bytes(const ModelConfig& c, Format format, const Backend& backend) {
+  return norm_bytes(c) + linear_bytes(backend, format, c.vocab, c.hidden, false);
+}
+
+int64_t kv_block_bytes(const ModelConfig& c, const Sizes& sizes) {
+  const int64_t scale = sizes.kv_type == DType::kInt8 ? kFloat : 0;
+  return 2 * c.kv_heads * sizes.kv_block_tokens * (c.head_dim * size_of(sizes.kv_type) + scale);
+}
+
+WorkspaceParts workspace_parts(const ModelConfig& c, const Sizes& sizes, bool last) {
+  const int64_t rows = sizes.max_rows, samples = last ? sizes.max_samples : 0;
+  const bool rope = c.position == PositionKind::kRope;
+  const int64_t table = rope ? sizes.max_model_len * (c.rotary_dim / 2) : 0;
+  return {.hidden = rows * c.hidden,
+          .normed = rows * c.hidden,
+          .qkv = rows * c.qkv_rows(),
+          .attended = rows * c.heads * c.head_dim,
+          .projected = rows * c.hidden,
+          .up = rows * c.up_rows(),
+          .gated = c.gated ? rows * c.ffn : 0,
+          .cosine = table,
+          .sine = table,
+          .alibi = c.position == PositionKind::kAlibi ? c.heads : 0,
+          .last_hidden = samples * c.hidden,
+          .logits = samples * c.vocab};
+}
+
+/// The first stage needs nothing of its own: the embedding writes where the layers read.
+int64_t workspace_bytes(const ModelConfig& config, const Sizes& sizes, bool /*first*/, bool last) {
+  const WorkspaceParts p = workspace_parts(config, sizes, last);
+  int64_t bytes = 0;
+  for (int64_t floats : {p.hidden, p.normed, p.qkv, p.attended, p.projected, p.up, p.gated,
+                         p.cosine, p.sine, p.alibi, p.last_hidden, p.logits})
+    bytes += part_bytes(floats);
+  return bytes;
+}
+
+}  // namespace llmpq

@@ -1,0 +1,165 @@
+#include "layer/weights.hpp"
+
+#include <algorithm>
+#include <array>
+#include <future>
+#include <initializer_list>
+#include <span>
+
+#include "kernels/convert.hpp"
+
+namespace llmpq {
+namespace {
+
+/// Reads tensors of one layer (0 for those that no layer has) and puts them on the device.
+struct Loader {
+  const Checkpoint& checkpoint;
+  int64_t layer;
+  Backend& backend;
+  Context& context;
+  int64_t strip_bytes;
+};
+
+/// A matrix of the checkpoint: [rows, columns].
+struct Source {
+  TensorRole role;
+  int64_t rows, columns;
+};
+
+/// use(begin, rows, values) for each strip of rows, in order; the next strip is read meanwhile.
+template <typename Use>
+void for_each_strip(const Loader& from, const Source& source, Use use) {
+  const int64_t most = std::clamp<int64_t>(from.strip_bytes / 4 / source.columns, 1, source.rows);
+  std::array<std::vector<float>, 2> strips;
+  const auto rows_at = [&](int64_t begin) { return std::min(most, source.rows - begin); };
+  const auto read = [&](int64_t begin, std::vector<float>& strip) {
+    strip.resize(static_cast<size_t>(rows_at(begin) * source.columns));
+    from.checkpoint.read_rows(source.role, from.layer, begin, rows_at(begin), strip);
+  };
+  read(0, strips[0]);
+  for (int64_t begin = 0; begin < source.rows; begin += most) {
+    std::future<void> reading;
+    if (begin + most < source.rows)
+      reading = std::async(std::launch::async, read, begin + most, std::ref(strips[1]));
+    use(begin, rows_at(begin), strips[0].data());
+    from.context.synchronize();
+    if (reading.valid()) reading.get();
+    strips[0].swap(strips[1]);
+  }
+}
+
+Buffer upload(const Loader& from, std::span<const float> values) {
+  const auto bytes = static_cast<int64_t>(values.size_bytes());
+  Buffer buffer = from.backend.allocate(bytes);
+  from.backend.copy_to_device(from.context, buffer.data(), values.data(), bytes);
+  from.context.synchronize();
+  return buffer;
+}
+
+/// Vectors one after the other.
+Buffer load_vectors(const Loader& from, std::initializer_list<TensorRole> roles) {
+  std::vector<float> all;
+  for (TensorRole role : roles) {
+    const std::vector<float> values = from.checkpoint.read_vector(role, from.layer);
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return upload(from, all);
+}
+
+Norm load_norm(const Loader& from, TensorRole weight, TensorRole bias) {
+  Norm norm;
+  norm.weight = load_vectors(from, {weight});
+  if (from.checkpoint.config().norm_bias) norm.bias = load_vectors(from, {bias});
+  return norm;
+}
+
+/// Matrices with the same inputs, their rows one after the other.
+Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Source> sources) {
+  Matrix matrix;
+  matrix.format = format;
+  matrix.k = sources.begin()->columns;
+  for (const Source& source : sources) matrix.n += source.rows;
+  matrix.packed = from.backend.allocate(from.backend.packed_bytes(format, matrix.n, matrix.k));
+  int64_t first = 0;
+  for (const Source& source : sources) {
+    for_each_strip(from, source, [&](int64_t begin, int64_t rows, const float* values) {
+      from.backend.pack_rows(from.context, matrix, first + begin, rows, values);
+    });
+    first += source.rows;
+  }
+  return matrix;
+}
+
+/// A table of 16-bit numbers, row-major.
+Buffer load_table(const Loader& from, DType type, const Source& source) {
+  const int64_t row_bytes = source.columns * size_of(type);
+  Buffer table = from.backend.allocate(source.rows * row_bytes);
+  std::vector<uint16_t> halves;
+  for_each_strip(from, source, [&](int64_t begin, int64_t rows, const float* values) {
+    const int64_t count = rows * source.columns;
+    halves.resize(static_cast<size_t>(count));
+    if (type == DType::kF16)
+      f32_to_f16(values, halves.data(), count);
+    else
+      f32_to_bf16(values, halves.data(), count);
+    from.backend.copy_to_device(from.context, table.data() + begin * row_bytes, halves.data(),
+                                rows * row_bytes);
+  });
+  return table;
+}
+
+}  // namespace
+
+Format format_16bit(const ModelConfig& config) {
+  return config.checkpoint_type == DType::kF16 ? Format::kF16 : Format::kBf16;
+}
+
+LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format format,
+                        Backend& backend, Context& context, int64_t strip_bytes) {
+  using enum TensorRole;
+  const ModelConfig& c = checkpoint.config();
+  const Loader from{checkpoint, layer, backend, context, strip_bytes};
+  const int64_t q_rows = c.heads * c.head_dim, kv_rows = c.kv_heads * c.head_dim;
+  LayerWeights w;
+  w.input_norm = load_norm(from, kInputNorm, kInputNormBias);
+  w.qkv.matrix = load_matrix(
+      from, format, {{kQ, q_rows, c.hidden}, {kK, kv_rows, c.hidden}, {kV, kv_rows, c.hidden}});
+  if (c.qkv_bias) w.qkv.bias = load_vectors(from, {kQBias, kKBias, kVBias});
+  w.out.matrix = load_matrix(from, format, {{kOut, c.hidden, q_rows}});
+  if (c.out_bias) w.out.bias = load_vectors(from, {kOutBias});
+  w.post_norm = load_norm(from, kPostNorm, kPostNormBias);
+  const Source gate{kGate, c.ffn, c.hidden}, up{kUp, c.ffn, c.hidden};
+  w.up.matrix = c.gated ? load_matrix(from, format, {gate, up}) : load_matrix(from, format, {up});
+  if (c.ffn_bias)
+    w.up.bias = c.gated ? load_vectors(from, {kGateBias, kUpBias}) : load_vectors(from, {kUpBias});
+  w.down.matrix = load_matrix(from, format, {{kDown, c.hidden, c.ffn}});
+  if (c.ffn_bias) w.down.bias = load_vectors(from, {kDownBias});
+  return w;
+}
+
+EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, Context& context,
+                                int64_t strip_bytes) {
+  using enum TensorRole;
+  const ModelConfig& c = checkpoint.config();
+  const Loader from{checkpoint, 0, backend, context, strip_bytes};
+  EmbeddingWeights w;
+  w.type = c.checkpoint_type == DType::kF16 ? DType::kF16 : DType::kBf16;
+  w.table = load_table(from, w.type, {kEmbedding, c.vocab, c.hidden});
+  if (c.position == PositionKind::kLearned)
+    w.positions = load_table(from, w.type,
+                             {kPositionEmbedding, c.max_positions + c.position_offset, c.hidden});
+  if (c.embedding_norm) w.norm = load_norm(from, kEmbeddingNorm, kEmbeddingNormBias);
+  return w;
+}
+
+HeadWeights load_head(const Checkpoint& checkpoint, Format format, Backend& backend,
+                      Context& context, int64_t strip_bytes) {
+  const ModelConfig& c = checkpoint.config();
+  const Loader from{checkpoint, 0, backend, context, strip_bytes};
+  HeadWeights w;
+  w.norm = load_norm(from, TensorRole::kFinalNorm, TensorRole::kFinalNormBias);
+  w.matrix.matrix = load_matrix(from, format, {{TensorRole::kHead, c.vocab, c.hidden}});
+  return w;
+}
+
+}  // namespace llmpq
