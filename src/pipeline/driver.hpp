@@ -9,6 +9,7 @@
 
 #include "base/timer.hpp"
 #include "input/tokenizer.hpp"
+#include "pipeline/conductor.hpp"
 #include "pipeline/io_thread.hpp"
 #include "pipeline/links.hpp"
 #include "pipeline/request.hpp"
@@ -34,15 +35,13 @@ struct DriverCounts {
   int64_t preemptions = 0;
 };
 
-class Driver {
+class Driver : public Conductor {
  public:
   /// `tokenizer` may be null, see RunningRequest.
   Driver(const DriverSetup& setup, DriverLinks links, const Tokenizer* tokenizer, IoThread& io);
 
-  /// Moves what can be moved; true if something was. Sends the stop message when all is done.
-  bool poll();
-  /// All rows are finished and the stop messages are on their way.
-  bool done() const { return stopped_ && sending_ == 0; }
+  bool poll() override;
+  bool done() const override { return stopped_ && sending_ == 0; }
   const DriverCounts& counts() const { return counts_; }
 
  private:

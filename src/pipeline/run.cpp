@@ -16,13 +16,13 @@ constexpr double kTickInterval_s = 0.1;
 
 }  // namespace
 
-void run_loop(Worker* worker, Driver* driver, Bell& bell, const std::function<void()>& tick) {
+void run_loop(Worker* worker, Conductor* conductor, Bell& bell, const std::function<void()>& tick) {
   int sleep_us = kShortestSleep_us;
   Timer since_tick;
-  while (!((!worker || worker->done()) && (!driver || driver->done()))) {
+  while (!((!worker || worker->done()) && (!conductor || conductor->done()))) {
     bool moved = false;
     if (worker) moved |= worker->poll();
-    if (driver) moved |= driver->poll();
+    if (conductor) moved |= conductor->poll();
     if (tick && since_tick.seconds() > kTickInterval_s) {
       tick();
       since_tick.restart();

@@ -1,10 +1,10 @@
-// The loop of a rank's MPI thread: polls its worker and, on rank 0, the driver, and sleeps when
+// The loop of a rank's MPI thread: polls its worker and, on rank 0, the conductor, and sleeps when
 // there is nothing to move, so that it never takes a core from computing.
 #pragma once
 
 #include <functional>
 
-#include "pipeline/driver.hpp"
+#include "pipeline/conductor.hpp"
 #include "pipeline/queue.hpp"
 #include "pipeline/worker.hpp"
 
@@ -12,6 +12,6 @@ namespace llmpq {
 
 /// Returns when all work is done. `worker` is null on a rank without a stage, `driver` everywhere
 /// but on rank 0. `tick` (may be empty) is called some ten times a second. Throws what they throw.
-void run_loop(Worker* worker, Driver* driver, Bell& bell, const std::function<void()>& tick);
+void run_loop(Worker* worker, Conductor* conductor, Bell& bell, const std::function<void()>& tick);
 
 }  // namespace llmpq

@@ -50,6 +50,9 @@ struct Step {
   std::vector<int32_t> tokens;       ///< [rows], range after range
   std::vector<StepRange> ranges;     ///< decode rows first
   std::vector<int32_t> block_table;  ///< of all ranges, one after the other
+  /// Scoring instead of generating: [rows], the token whose logprob is wanted after each row, -1 =
+  /// none. Empty in steps that generate.
+  std::vector<int32_t> targets;
   std::vector<SequenceStart> starts;
   std::vector<int64_t> ends;  ///< sequences that the last stage forgets, before it reads `starts`
 
@@ -65,6 +68,7 @@ struct StepResult {
   std::vector<int32_t> top_counts;     ///< [tokens]; K of that sequence or 0
   std::vector<int32_t> top_token_ids;  ///< [sum of top_counts]
   std::vector<float> top_logprobs;
+  std::vector<float> scores;  ///< logprobs of the step's targets that are not -1, in row order
 };
 
 /// Bytes on the wire and back; unpack throws Error(kMpi) on bytes that are no step.

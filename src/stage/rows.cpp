@@ -20,6 +20,9 @@ void check_range(const Step& step, const StepRange& range, const Sizes& sizes) {
 Rows rows_of(const Step& step, const Sizes& sizes, int64_t kv_blocks) {
   CHECK(step.rows() <= sizes.max_rows, Exit::kMpi, "step {} has {} rows, the workspace {}", step.id,
         step.rows(), sizes.max_rows);
+  CHECK(step.targets.empty() || static_cast<int64_t>(step.targets.size()) == step.rows(),
+        Exit::kMpi, "step {} has {} rows and {} targets", step.id, step.rows(),
+        step.targets.size());
   Rows rows;
   rows.tokens = step.tokens;
   rows.block_table = step.block_table;
@@ -35,6 +38,8 @@ Rows rows_of(const Step& step, const Sizes& sizes, int64_t kv_blocks) {
     table += range.blocks;
     if (range.sample) rows.sampled.push_back(static_cast<int32_t>(begin - 1));
   }
+  for (size_t row = 0; row < step.targets.size(); ++row)
+    if (step.targets[row] >= 0) rows.sampled.push_back(static_cast<int32_t>(row));
   CHECK(begin == step.rows() && table == static_cast<int64_t>(step.block_table.size()), Exit::kMpi,
         "step {} has {} tokens and {} blocks, its ranges {} and {}", step.id, step.rows(),
         step.block_table.size(), begin, table);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/check.hpp"
+#include "layer/softmax.hpp"
 #include "stage/rows.hpp"
 
 namespace llmpq {
@@ -87,8 +88,14 @@ std::vector<std::byte> Stage::run(const Step& step, std::span<const std::byte> h
     forward_layer(layer_run(setup_.plan.formats[i]), layers_[i], caches_[i].view,
                   setup_.plan.layer_begin + static_cast<int64_t>(i), rows);
   if (head_) {
-    start_and_feed(step);
-    choose_tokens(step, rows);
+    result_ = StepResult{};
+    result_.id = step.id;
+    if (step.targets.empty()) {
+      start_and_feed(step);
+      choose_tokens(step, rows);
+    } else {
+      score_targets(step, rows);
+    }
     return {};
   }
   std::vector<std::byte> out(static_cast<size_t>(rows.count() * config_.hidden) * sizeof(float));
@@ -124,22 +131,42 @@ void Stage::start_and_feed(const Step& step) {
   }
 }
 
-void Stage::choose_tokens(const Step& step, const Rows& rows) {
-  result_ = StepResult{};
-  result_.id = step.id;
-  if (rows.sampled.empty()) return;
+/// The logits [samples, vocab] of the step's sampled rows, in host memory.
+std::span<float> Stage::logits_of(const Rows& rows) {
   forward_head(layer_run(setup_.head_format), *head_, rows);
   const auto vocab = static_cast<size_t>(config_.vocab);
   const std::span<float> logits(logits_.data(), rows.sampled.size() * vocab);
   backend_.copy_to_host(context_, logits.data(), workspace_->logits,
                         static_cast<int64_t>(logits.size_bytes()));
   context_.synchronize();
+  return logits;
+}
+
+void Stage::choose_tokens(const Step& step, const Rows& rows) {
+  if (rows.sampled.empty()) return;
+  const auto vocab = static_cast<size_t>(config_.vocab);
+  const std::span<float> logits = logits_of(rows);
   size_t row = 0;
   for (const StepRange& range : step.ranges) {
     if (!range.sample) continue;
     append(result_, range.sequence,
            choose_or_none(samplers_.at(range.sequence), logits.subspan(row * vocab, vocab)));
     ++row;
+  }
+}
+
+void Stage::score_targets(const Step& step, const Rows& rows) {
+  if (rows.sampled.empty()) return;
+  const auto vocab = static_cast<size_t>(config_.vocab);
+  const std::span<float> logits = logits_of(rows);
+  for (size_t i = 0; i < rows.sampled.size(); ++i) {
+    const int32_t target = step.targets[static_cast<size_t>(rows.sampled[i])];
+    CHECK(target < config_.vocab, Exit::kMpi, "step {}: target {} of a vocabulary of {}", step.id,
+          target, config_.vocab);
+    const std::span<float> row = logits.subspan(i * vocab, vocab);
+    const float max = *std::max_element(row.begin(), row.end());
+    result_.scores.push_back(
+        static_cast<float>(row[static_cast<size_t>(target)] - log_sum_exp(row, max)));
   }
 }
 

@@ -48,13 +48,15 @@ class Stage {
   /// Returns [rows, hidden] f32 for the stage after; empty on the last stage.
   std::vector<std::byte> run(const Step& step, std::span<const std::byte> hidden);
 
-  /// What the last stage chose in the step just run.
+  /// What the last stage chose, or scored, in the step just run.
   StepResult take_result() { return std::move(result_); }
 
  private:
   void load_hidden(const Step& step, std::span<const std::byte> hidden);
   void start_and_feed(const Step& step);
+  std::span<float> logits_of(const Rows& rows);
   void choose_tokens(const Step& step, const Rows& rows);
+  void score_targets(const Step& step, const Rows& rows);
   LayerRun layer_run(Format format);
 
   const ModelConfig& config_;
