@@ -123,11 +123,12 @@ class Dataset {
   std::vector<int64_t> shape_;
 };
 
-/// How to make a dataset that grows.
+/// How to make a chunked dataset that grows.
 struct DatasetSpec {
   ValueType type;
   int64_t chunk_rows = 1024;
   std::vector<int64_t> inner;  ///< extents after the first
+  bool compress = true;        ///< numbers are shuffled and compressed
 };
 
 template <typename T>
@@ -152,7 +153,7 @@ class Group {
 
   Dataset dataset(const std::string& name) const;
   Group group(const std::string& name) const;
-  /// A chunked dataset without rows that can grow; numbers are shuffled and compressed.
+  /// A dataset without rows. Text of any length cannot be compressed by HDF5.
   Dataset create_dataset(const std::string& name, const DatasetSpec& spec);
   Group create_group(const std::string& name);
 

@@ -262,9 +262,9 @@ Dataset Group::create_dataset(const std::string& name, const DatasetSpec& spec) 
       CHECK_H5(place, H5Screate_simple(static_cast<int>(now.size()), now.data(), most.data())));
   const Handle list(CHECK_H5(place, H5Pcreate(H5P_DATASET_CREATE)));
   CHECK_H5(place, H5Pset_chunk(list.get(), static_cast<int>(chunk.size()), chunk.data()));
-  if (!spec.type.is_variable) {
+  if (spec.compress && !spec.type.is_variable) {
     CHECK_H5(place, H5Pset_shuffle(list.get()));
-    CHECK_H5(place, H5Pset_deflate(list.get(), 1));
+    CHECK_H5(place, H5Pset_deflate(list.get(), 4));
   }
   const Handle type = file_type(spec.type, place);
   return {Handle(CHECK_H5(place, H5Dcreate2(handle_.get(), name.c_str(), type.get(), space.get(),

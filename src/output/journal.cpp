@@ -1,0 +1,158 @@
+#include "output/journal.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/file.hpp"
+#include "output/journal_reader.hpp"
+#include "output/output_files.hpp"
+
+namespace llmpq {
+namespace {
+
+constexpr auto kCode = Exit::kOutput;
+
+/// Position of a row's sample in the output; -1 if the job does not have it.
+int64_t output_position(const JournalHead& head, int64_t row, int64_t sample) {
+  const bool inside =
+      row >= head.rows.begin && row < head.rows.end && sample >= 0 && sample < head.num_samples;
+  return inside ? (row - head.rows.begin) * head.num_samples + sample : -1;
+}
+
+void check_row(const JournalHead& head, const FinishedRow& row) {
+  const size_t tokens = row.token_ids.size();
+  const size_t chosen = head.logprobs > 0 ? tokens : 0;
+  const size_t top = head.logprobs > 1 ? tokens * static_cast<size_t>(head.logprobs) : 0;
+  CHECK(row.logprobs.size() == chosen && row.top_token_ids.size() == top &&
+            row.top_logprobs.size() == top,
+        Exit::kInternal,
+        "row {}: {} tokens come with {} logprobs, {} top ids and {} top logprobs, want {}, {}, {}",
+        row.row, tokens, row.logprobs.size(), row.top_token_ids.size(), row.top_logprobs.size(),
+        chosen, top, top);
+}
+
+template <typename To, typename From>
+void append(std::vector<To>& to, const From& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+}  // namespace
+
+struct Journal::Impl {
+  JournalFile file;
+  CommitRecord committed;
+  JournalBatch pending;
+  int64_t failed = 0;
+  std::vector<bool> done;  ///< by output position
+  std::vector<std::string> plans;
+
+  Impl(JournalFile opened, const CommitRecord& last)
+      : file(std::move(opened)),
+        committed(last),
+        failed(last.failed),
+        done(static_cast<size_t>(file.head().outputs()), false) {}
+
+  int64_t end_of(Stream stream, size_t pending_values) const {
+    return committed.ends[stream] + static_cast<int64_t>(pending_values);
+  }
+};
+
+Journal::Journal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Journal::~Journal() = default;
+
+std::unique_ptr<Journal> Journal::create(const std::filesystem::path& output,
+                                         const JournalHead& head) {
+  const OutputPaths paths(output);
+  auto file = JournalFile::create(paths.fresh, head);
+  rename_durably(paths.fresh, paths.part, kCode);
+  return std::unique_ptr<Journal>(
+      new Journal(std::make_unique<Impl>(std::move(file), CommitRecord{})));
+}
+
+std::unique_ptr<Journal> Journal::resume(const std::filesystem::path& output) {
+  const OutputPaths paths(output);
+  // A kill during the repair must not cost rows either, so the journal itself is left alone.
+  std::error_code error;
+  std::filesystem::copy_file(paths.part, paths.recover,
+                             std::filesystem::copy_options::overwrite_existing, error);
+  CHECK(!error, kCode, "{}: cannot be copied to {}: {}", paths.part.string(),
+        paths.recover.string(), error.message());
+  h5::File::recover(paths.recover, kCode);
+  JournalFile file = JournalFile::open(paths.recover, h5::File::Mode::kWrite);
+  const CommitRecord last = file.verify();
+  auto impl = std::make_unique<Impl>(std::move(file), last);
+  const JournalRows rows(impl->file, last);
+  for (const int64_t position : rows.output_positions()) {
+    impl->done[static_cast<size_t>(position)] = true;
+  }
+  impl->plans = rows.plans();
+  impl->file.start_writing(last);
+  rename_durably(paths.recover, paths.part, kCode);
+  return std::unique_ptr<Journal>(new Journal(std::move(impl)));
+}
+
+const JournalHead& Journal::head() const { return impl_->file.head(); }
+
+bool Journal::is_done(int64_t row, int32_t sample) const {
+  const int64_t position = output_position(head(), row, sample);
+  return position >= 0 && impl_->done[static_cast<size_t>(position)];
+}
+
+JournalCounts Journal::counts() const {
+  return {head().outputs(), impl_->committed.rows(), impl_->committed.failed};
+}
+
+int32_t Journal::add_plan(const std::string& json) {
+  auto& plans = impl_->plans;
+  const auto found = std::ranges::find(plans, json);
+  if (found != plans.end()) return static_cast<int32_t>(found - plans.begin());
+  JournalBatch& pending = impl_->pending;
+  append(pending.plans, std::array{impl_->end_of(kBytes, pending.bytes.size()),
+                                   static_cast<int64_t>(json.size())});
+  append(pending.bytes, json);
+  plans.push_back(json);
+  return static_cast<int32_t>(plans.size()) - 1;
+}
+
+const std::vector<std::string>& Journal::plans() const { return impl_->plans; }
+
+void Journal::add(FinishedRow row) {
+  const int64_t position = output_position(head(), row.row, row.sample);
+  CHECK(position >= 0, Exit::kInternal, "row {} sample {} is not of this job", row.row, row.sample);
+  CHECK(!impl_->done[static_cast<size_t>(position)], Exit::kInternal,
+        "row {} sample {} was finished twice", row.row, row.sample);
+  check_row(head(), row);
+
+  JournalBatch& pending = impl_->pending;
+  RowRecord record{};
+  record.row = row.row;
+  record.sample = row.sample;
+  record.finish_reason = static_cast<int64_t>(row.finish_reason);
+  record.prompt_tokens = row.prompt_tokens;
+  record.plan_index = row.plan_index;
+  record.bytes_begin = impl_->end_of(kBytes, pending.bytes.size());
+  record.text_bytes = static_cast<int64_t>(row.text.size());
+  record.stop_bytes = static_cast<int64_t>(row.stop_reason.size());
+  record.error_bytes = static_cast<int64_t>(row.error.size());
+  record.tokens_begin = impl_->end_of(kTokens, pending.tokens.size());
+  record.tokens = static_cast<int64_t>(row.token_ids.size());
+  append(pending.rows, std::bit_cast<std::array<int64_t, kRowFields>>(record));
+  for (const std::string* text : {&row.text, &row.stop_reason, &row.error}) {
+    append(pending.bytes, *text);
+  }
+  append(pending.tokens, row.token_ids);
+  append(pending.logprobs, row.logprobs);
+  append(pending.top_ids, row.top_token_ids);
+  append(pending.top_logprobs, row.top_logprobs);
+  impl_->done[static_cast<size_t>(position)] = true;
+  if (row.finish_reason == FinishReason::kError) ++impl_->failed;
+}
+
+void Journal::commit() {
+  JournalBatch& pending = impl_->pending;
+  if (pending.rows.empty() && pending.plans.empty()) return;
+  impl_->committed = impl_->file.commit(impl_->committed, impl_->failed, pending);
+  pending.for_each([](Stream, auto& values) { values.clear(); });
+}
+
+}  // namespace llmpq
