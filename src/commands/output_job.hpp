@@ -1,0 +1,36 @@
+// Rank 0's hold on the output: who may write it, what is in it already, and what must not have
+// changed since it was begun. Used by generate.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands/prepare.hpp"
+#include "output/journal.hpp"
+#include "output/output_files.hpp"
+
+namespace llmpq {
+
+/// OUTPUT, or OUTPUT.shard-I-of-N with --shard.
+std::filesystem::path output_path(const Job& job);
+
+/// The lock and the journal of a run, held from before the plan is made until the end.
+struct OutputJob {
+  std::filesystem::path path;
+  std::unique_ptr<OutputLock> lock;
+  std::unique_ptr<Journal> journal;
+  bool continued = false;  ///< rows of an earlier run are in it
+};
+
+/// Takes the lock, then begins a journal or goes on with the one that is there. Error(kOutput): it
+/// is locked, torn, or belongs to a job with another model, other prompts or other sampling (the
+/// sentence says which).
+OutputJob open_output(const Job& job, const Input& input, OutputState state);
+
+/// The job with the formats of the plan that the journal's first rows were made with: they belong
+/// to the job, as sampling does. Error(kOutput) if the job asks for others.
+Job keep_formats(const Job& job, const OutputJob& output);
+
+}  // namespace llmpq

@@ -1,0 +1,83 @@
+#include "commands/share.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "base/timer.hpp"
+#include "kernels/check.hpp"
+#include "pipeline/run.hpp"
+
+namespace llmpq {
+namespace {
+
+/// The stage that the plan gives to a rank.
+std::optional<size_t> stage_of(const Plan& plan, int rank) {
+  const auto& stages = plan.pipelines.at(0).stages;
+  for (size_t i = 0; i < stages.size(); ++i)
+    if (stages[i].ranks.at(0) == rank) return i;
+  return std::nullopt;
+}
+
+}  // namespace
+
+Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
+                 const Plan& plan) {
+  Share share;
+  const Timer timer;
+  mpi.agreed([&] {
+    const auto index = stage_of(plan, mpi.rank());
+    if (!index) return;
+    share.index = *index;
+    share.context = machines.backend->make_context();
+    const StageSetup setup{.plan = plan.pipelines[0].stages[*index],
+                           .head_format = plan.head_format,
+                           .sizes = stage_sizes(plan, input.max_model_len, input.kv_type),
+                           .kv_blocks = plan.kv_blocks,
+                           .activation = job.activation_dtype};
+    share.stage.emplace(setup, *input.checkpoint, *machines.backend, *share.context);
+  });
+  share.load_s = mpi.max(timer.seconds());
+  if (share.stage)
+    log_info("stage {} is loaded: layers [{}, {}), {}", share.index,
+             plan.pipelines[0].stages[share.index].layer_begin,
+             plan.pipelines[0].stages[share.index].layer_end, bytes_text(share.stage->bytes()));
+  else
+    log_info("this rank has no stage in the plan and idles");
+  return share;
+}
+
+void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& setup) {
+  std::optional<Worker> worker;
+  if (share.stage)
+    worker.emplace(*share.stage, make_stage_links(mpi, plan.pipelines[0], share.index), setup.bell,
+                   setup.timeline);
+  try {
+    run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, setup.tick);
+  } catch (const Error& error) {
+    if (!share.stage) throw;
+    throw Error(error.code(), fmt::format("stage {}: {}", share.index, error.what()));
+  }
+}
+
+void or_abort(const Mpi& mpi, const std::function<void()>& work) {
+  Exit code = Exit::kInternal;
+  std::string sentence;
+  try {
+    work();
+    return;
+  } catch (const Error& error) {
+    code = error.code();
+    sentence = error.what();
+  } catch (const std::exception& error) {
+    sentence = error.what();
+  }
+  fmt::print(stderr, "llmpq: error: rank {} on {}: {}\n", mpi.rank(), mpi.host(), sentence);
+  std::fflush(stderr);
+  mpi.abort(code);
+}
+
+}  // namespace llmpq

@@ -1,0 +1,46 @@
+// A rank's share of a plan: loading it, and running it until rank 0 has ended the work. Used by
+// generate and eval.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "base/mpi.hpp"
+#include "commands/prepare.hpp"
+#include "pipeline/conductor.hpp"
+#include "pipeline/queue.hpp"
+#include "pipeline/worker.hpp"
+#include "stage/stage.hpp"
+
+namespace llmpq {
+
+/// The stage of this rank, if the plan gives it one.
+struct Share {
+  std::unique_ptr<Context> context;
+  std::optional<Stage> stage;
+  size_t index = 0;  ///< of the stage in its pipeline
+  double load_s = 0;
+};
+
+/// Reads, rounds and packs this rank's layers. Collective. Error(kModel) or (kNoPlan).
+Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
+                 const Plan& plan);
+
+/// What a rank needs to run besides its share.
+struct RunSetup {
+  Bell& bell;                      ///< rings when the rank's own threads have something
+  Conductor* conductor = nullptr;  ///< rank 0's
+  std::function<void()> tick;      ///< called some ten times a second; may be empty
+  Timeline* timeline = nullptr;    ///< where to write what was done when; may be null
+};
+
+/// Returns when the conductor has ended the work and all of it is done. Collective. Throws what
+/// failed, with the stage in the sentence.
+void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& setup);
+
+/// Runs `work`, in which other ranks may be waited for; if it throws, prints rank, host and the
+/// sentence and ends all ranks with the error's exit code.
+void or_abort(const Mpi& mpi, const std::function<void()>& work);
+
+}  // namespace llmpq
