@@ -154,8 +154,6 @@ std::vector<CommitRecord> JournalFile::read_commits(int64_t begin) const {
                 fields.begin());
     commits[i] = std::bit_cast<CommitRecord>(fields);
   }
-  // The place of a record that was never written: the job died before it counted.
-  while (!commits.empty() && commits.back() == CommitRecord{}) commits.pop_back();
   return commits;
 }
 

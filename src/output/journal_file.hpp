@@ -54,7 +54,6 @@ struct CommitRecord {
   std::array<int64_t, kStreams> checksums{};
   int64_t self = 0;  ///< checksum of the fields above and of the head
   int64_t rows() const { return ends[kRows]; }
-  bool operator==(const CommitRecord&) const = default;
 };
 constexpr int64_t kCommitFields = sizeof(CommitRecord) / sizeof(int64_t);
 
