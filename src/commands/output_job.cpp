@@ -50,7 +50,8 @@ nlohmann::json fingerprint(const Job& job, const Input& input) {
   return print;
 }
 
-std::string versions() { return dump_json({{"llmpq", version_text()}, {"compiler", __VERSION__}}); }
+std::string versions() { const nlohmann::json versions{{"llmpq", version_text()}, {"compiler", __VERSION__}};
+  return dump_json(versions); }
 
 JournalHead journal_head(const Job& job, const Input& input) {
   JournalHead head;
