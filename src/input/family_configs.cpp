@@ -42,6 +42,9 @@ void read_grouped_heads(const ConfigReader& reader, ModelConfig& config) {
   } else {
     read_heads(reader, config, "num_attention_heads");
   }
+  CHECK(config.heads * config.head_dim <= kMostHeadRows, Exit::kModel,
+        "{}: num_attention_heads times head_dim: want at most {}, found {}", reader.what(),
+        kMostHeadRows, config.heads * config.head_dim);
   config.kv_heads = reader.size_or("num_key_value_heads", kMostHeads, config.heads);
   CHECK(config.heads % config.kv_heads == 0, Exit::kModel,
         "{}: num_key_value_heads: want a divisor of the {} heads, found {}", reader.what(),

@@ -13,6 +13,7 @@ inline constexpr int64_t kMostHidden = int64_t{1} << 20;
 inline constexpr int64_t kMostFfn = int64_t{1} << 22;
 inline constexpr int64_t kMostHeads = int64_t{1} << 16;
 inline constexpr int64_t kMostHeadDim = int64_t{1} << 14;
+inline constexpr int64_t kMostHeadRows = int64_t{1} << 22;  ///< heads * head_dim
 inline constexpr int64_t kMostVocab = int64_t{1} << 24;
 inline constexpr int64_t kMostPositions = int64_t{1} << 28;
 

@@ -251,6 +251,8 @@ TEST(ModelConfig, RefusesSizesThatAreAbsurdTogether) {
   json config = llama();
   config.update({{"hidden_size", 1 << 20}, {"num_hidden_layers", 10000}});
   expect_refused(config, "parameters, more than any machine holds");
+  config.update({{"num_attention_heads", 65536}, {"head_dim", 16384}});
+  expect_refused(config, "num_attention_heads times head_dim: want at most 4194304");
 }
 
 TEST(ModelConfig, RefusesHeadsThatDoNotFit) {
