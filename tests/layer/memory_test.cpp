@@ -1,0 +1,105 @@
+#include "layer/memory.hpp"
+
+#include <gtest/gtest.h>
+
+#include "test_model.hpp"
+
+namespace llmpq {
+namespace {
+
+int64_t bytes_of(const Norm& norm) { return norm.weight.bytes() + norm.bias.bytes(); }
+int64_t bytes_of(const Linear& linear) {
+  return linear.matrix.packed.bytes() + linear.bias.bytes();
+}
+
+class Memory : public ::testing::TestWithParam<size_t> {
+ protected:
+  const ModelConfig config = small_models()[GetParam()];
+  const RandomCheckpoint checkpoint{config};
+  const std::unique_ptr<Backend> backend = make_cpu_backend(1, "plain");
+  const std::unique_ptr<Context> context = backend->make_context();
+};
+
+TEST_P(Memory, LayersAreAsLargeAsPredicted) {
+  int64_t last = 0;
+  for (const FormatInfo& format : kFormats) {
+    const LayerWeights w = load_layer(checkpoint, 1, format.format, *backend, *context);
+    const int64_t bytes = bytes_of(w.input_norm) + bytes_of(w.qkv) + bytes_of(w.out) +
+                          bytes_of(w.post_norm) + bytes_of(w.up) + bytes_of(w.down);
+    EXPECT_EQ(layer_bytes(config, format.format, *backend), bytes) << format.name;
+    if (!is_16bit(format.format)) {
+      EXPECT_LT(bytes, last) << format.name;
+    }
+    last = bytes;
+  }
+}
+
+TEST_P(Memory, EmbeddingAndHeadAreAsLargeAsPredicted) {
+  const EmbeddingWeights e = load_embedding(checkpoint, *backend, *context);
+  EXPECT_EQ(embedding_bytes(config), e.table.bytes() + e.positions.bytes() + bytes_of(e.norm));
+  EXPECT_EQ(e.positions.empty(), config.position != PositionKind::kLearned);
+  for (Format format : {format_16bit(config), Format::kW8}) {
+    const HeadWeights h = load_head(checkpoint, format, *backend, *context);
+    EXPECT_EQ(head_bytes(config, format, *backend), bytes_of(h.norm) + bytes_of(h.matrix));
+  }
+}
+
+TEST_P(Memory, CachesAreAsLargeAsPredicted) {
+  for (DType type : {DType::kF32, DType::kBf16, DType::kF16, DType::kInt8})
+    for (int64_t block_tokens : {1, 16}) {
+      const Sizes sizes{.kv_block_tokens = block_tokens, .kv_type = type};
+      const LayerKv kv = allocate_kv(config, sizes, 7, *backend);
+      EXPECT_EQ(kv.memory.bytes(), 7 * kv_block_bytes(config, sizes));
+      // The last byte of V is the last byte of the memory, and nothing overlaps.
+      const int64_t elements = 7 * config.kv_heads * block_tokens * config.head_dim;
+      const auto* k = static_cast<const std::byte*>(kv.view.k);
+      const auto* v = static_cast<const std::byte*>(kv.view.v);
+      EXPECT_EQ(v - k, elements * size_of(type));
+      EXPECT_EQ(v + elements * size_of(type), kv.memory.data() + kv.memory.bytes());
+      EXPECT_EQ(kv.view.k_scale != nullptr, type == DType::kInt8);
+      if (type == DType::kInt8) {
+        EXPECT_EQ(reinterpret_cast<const std::byte*>(kv.view.v_scale + elements / config.head_dim),
+                  k);
+      }
+    }
+}
+
+TEST_P(Memory, WorkspaceIsAsLargeAsPredictedAndItsPartsFit) {
+  for (bool last : {false, true})
+    for (int64_t rows : {1, 5, 64}) {
+      const Sizes sizes{.max_rows = rows, .max_samples = 3, .max_model_len = 33};
+      const Workspace w(config, sizes, true, last, *backend);
+      EXPECT_EQ(w.memory.bytes(), workspace_bytes(config, sizes, true, last));
+      EXPECT_EQ(w.logits != nullptr, last);
+      EXPECT_EQ(w.cosine != nullptr, config.position == PositionKind::kRope);
+      EXPECT_EQ(w.alibi != nullptr, config.position == PositionKind::kAlibi);
+      EXPECT_EQ(w.gated == w.up, !config.gated);
+      struct Part {
+        const float* begin;
+        int64_t floats;
+      };
+      const float* end = nullptr;
+      for (const Part& part :
+           {Part{w.hidden, rows * config.hidden}, Part{w.normed, rows * config.hidden},
+            Part{w.qkv, rows * config.qkv_rows()},
+            Part{w.attended, rows * config.heads * config.head_dim},
+            Part{w.projected, rows * config.hidden}, Part{w.up, rows * config.up_rows()},
+            Part{config.gated ? w.gated : nullptr, rows * config.ffn},
+            Part{w.cosine, 33 * (config.rotary_dim / 2)},
+            Part{w.sine, 33 * (config.rotary_dim / 2)}, Part{w.alibi, config.heads},
+            Part{w.last_hidden, 3 * config.hidden}, Part{w.logits, 3 * config.vocab}}) {
+        if (part.begin == nullptr) continue;
+        EXPECT_GE(part.begin, end);
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(part.begin) % 64, 0u);
+        end = part.begin + part.floats;
+      }
+      EXPECT_LE(reinterpret_cast<const std::byte*>(end), w.memory.data() + w.memory.bytes());
+      EXPECT_EQ(reinterpret_cast<const float*>(w.memory.data()), w.hidden);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Memory, ::testing::Range<size_t>(0, 3),
+                         [](const auto& test) { return small_models()[test.param].family; });
+
+}  // namespace
+}  // namespace llmpq
