@@ -1,0 +1,101 @@
+#include "output/progress.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+
+#include "base/log.hpp"
+
+namespace llmpq {
+namespace {
+
+constexpr double kBarEvery_s = 0.25;
+constexpr double kLineEvery_s = 5;
+constexpr int kBarColumns = 24;
+
+double share_done(const ProgressLine& line) {
+  if (line.rows == 0) return 1;
+  return static_cast<double>(line.counts.rows_done) / static_cast<double>(line.rows);
+}
+
+std::optional<double> slurm_time_left_s() {
+  const char* const end = std::getenv("SLURM_JOB_END_TIME");
+  if (end == nullptr) return std::nullopt;
+  const double left = std::strtod(end, nullptr) - static_cast<double>(std::time(nullptr));
+  return std::max(0.0, left);
+}
+
+double per_second(int64_t now, int64_t before, double seconds) {
+  return seconds > 0 ? static_cast<double>(now - before) / seconds : 0;
+}
+
+}  // namespace
+
+std::string duration_text(double seconds) {
+  const auto s = static_cast<int64_t>(std::max(0.0, seconds) + 0.5);
+  return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+}
+
+std::string progress_text(const ProgressLine& line) {
+  std::string text = fmt::format("{}/{} rows ({:.1f} %)", line.counts.rows_done, line.rows,
+                                 100 * share_done(line));
+  if (line.counts.rows_failed > 0) text += fmt::format(", {} failed", line.counts.rows_failed);
+  text += fmt::format(", {:.0f} tokens/s in, {:.0f} tokens/s out, ETA {}", line.prompt_tokens_per_s,
+                      line.output_tokens_per_s, line.eta_s ? duration_text(*line.eta_s) : "?");
+  if (line.slurm_left_s) text += fmt::format(", Slurm {}", duration_text(*line.slurm_left_s));
+  return text;
+}
+
+std::string progress_bar(const ProgressLine& line) {
+  const int filled = std::clamp(static_cast<int>(share_done(line) * kBarColumns), 0, kBarColumns);
+  return fmt::format("[{:#<{}}{:.<{}}] {}", "", filled, "", kBarColumns - filled,
+                     progress_text(line));
+}
+
+Progress::Progress(int64_t rows, int64_t rows_before)
+    : rows_(rows), rows_before_(rows_before), on_terminal_(::isatty(STDERR_FILENO) == 1) {
+  now_.rows_done = at_last_line_.rows_done = rows_before;
+}
+
+Progress::~Progress() { show_status_line(""); }
+
+ProgressLine Progress::line_now() const {
+  ProgressLine line;
+  line.counts = now_;
+  line.rows = rows_;
+  // On a terminal numbers change every moment: an average over the run reads better there.
+  const ProgressCounts since = on_terminal_ || finished_ ? ProgressCounts{} : at_last_line_;
+  const double seconds = (on_terminal_ || finished_ ? since_start_ : since_line_).seconds();
+  line.prompt_tokens_per_s = per_second(now_.prompt_tokens, since.prompt_tokens, seconds);
+  line.output_tokens_per_s = per_second(now_.output_tokens, since.output_tokens, seconds);
+  const int64_t done_here = now_.rows_done - rows_before_;
+  if (done_here > 0) {
+    line.eta_s = since_start_.seconds() * static_cast<double>(rows_ - now_.rows_done) /
+                 static_cast<double>(done_here);
+  }
+  line.slurm_left_s = slurm_time_left_s();
+  return line;
+}
+
+void Progress::update(const ProgressCounts& counts) {
+  now_ = counts;
+  if (since_line_.seconds() < (on_terminal_ ? kBarEvery_s : kLineEvery_s)) return;
+  if (on_terminal_) {
+    show_status_line(progress_bar(line_now()));
+  } else {
+    log_info("{}", progress_text(line_now()));
+  }
+  at_last_line_ = now_;
+  since_line_.restart();
+}
+
+void Progress::finish() {
+  if (finished_) return;
+  finished_ = true;
+  show_status_line("");
+  log_info("{}", progress_text(line_now()));
+}
+
+}  // namespace llmpq

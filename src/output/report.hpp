@@ -1,0 +1,31 @@
+// What a job says at its end: rows, tokens, seconds, speed, and where the output is.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "input/job.hpp"
+#include "output/journal.hpp"
+#include "pipeline/driver.hpp"
+
+namespace llmpq {
+
+/// The numbers of one finished run.
+struct Report {
+  std::filesystem::path output;
+  JournalCounts rows;  ///< of the whole job, earlier runs included
+  DriverCounts work;   ///< of this run
+  double load_s = 0;
+  double run_s = 0;
+};
+
+/// A table for people.
+std::string report_table(const Report& report);
+/// One JSON object on one line.
+std::string report_json(const Report& report);
+
+/// Writes the report to stdout: the table, or with --json the object.
+void print_report(const Job& job, const std::filesystem::path& output, const JournalCounts& rows,
+                  const DriverCounts& work, double load_s, double run_s);
+
+}  // namespace llmpq
