@@ -1,0 +1,118 @@
+// Parity with Hugging Face transformers in float32: every folder of fixtures/ (its README tells
+// what is in them and how they were made).
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "input/checkpoint.hpp"
+#include "test_model.hpp"
+
+namespace llmpq {
+namespace {
+
+using Logits = std::vector<std::vector<float>>;
+constexpr double kTolerance = 1e-4;  // of the largest logit
+
+std::filesystem::path fixtures() {
+  return std::filesystem::path(LLMPQ_TEST_DATA) / "layer/fixtures";
+}
+
+std::vector<std::string> fixture_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(fixtures()))
+    if (entry.is_directory()) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// What transformers computed.
+struct Expected {
+  explicit Expected(const std::filesystem::path& file) {
+    std::ifstream in(file);
+    const auto json = nlohmann::json::parse(in);
+    prompts = json.at("prompts").get<std::vector<std::vector<int32_t>>>();
+    greedy = json.at("greedy").get<std::vector<std::vector<int32_t>>>();
+    logits_last = json.at("logits_last").get<Logits>();
+    prompt_of_all = json.at("logits_all").at("prompt").get<size_t>();
+    logits_all = json.at("logits_all").at("values").get<Logits>();
+  }
+  std::vector<std::vector<int32_t>> prompts, greedy;
+  Logits logits_last, logits_all;
+  size_t prompt_of_all;
+};
+
+void expect_close(const std::vector<float>& got, const std::vector<float>& want,
+                  const std::string& what) {
+  ASSERT_EQ(got.size(), want.size());
+  double error = 0, largest = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    ASSERT_TRUE(std::isfinite(got[i])) << what << ", token " << i;
+    error = std::max(error, std::abs(double{got[i]} - double{want[i]}));
+    largest = std::max(largest, std::abs(double{want[i]}));
+  }
+  ASSERT_GT(largest, 1);
+  EXPECT_LE(error, kTolerance * largest) << what;
+}
+
+class Parity : public ::testing::TestWithParam<std::string> {
+ protected:
+  const std::filesystem::path folder = fixtures() / GetParam();
+  const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(folder);
+  const Expected expected{folder / "expected.json"};
+
+  Runner runner(const std::string& isa = "auto") const {
+    return Runner(*checkpoint, {.format = format_16bit(checkpoint->config()), .isa = isa});
+  }
+};
+
+TEST_P(Parity, LogitsAreThoseOfTransformers) {
+  for (const char* isa : {"plain", "auto"}) {
+    Runner run = runner(isa);
+    for (size_t p = 0; p < expected.prompts.size(); ++p) {
+      const auto& prompt = expected.prompts[p];
+      const Logits logits = run.prefill(static_cast<int>(p), prompt, prompt.size());
+      expect_close(logits.back(), expected.logits_last[p],
+                   "the end of prompt " + std::to_string(p));
+      if (p != expected.prompt_of_all) continue;
+      ASSERT_EQ(logits.size(), expected.logits_all.size());
+      for (size_t t = 0; t < logits.size(); ++t)
+        expect_close(logits[t], expected.logits_all[t], "position " + std::to_string(t));
+    }
+  }
+}
+
+TEST_P(Parity, GreedyTokensAreThoseOfTransformers) {
+  Runner run = runner();
+  for (size_t p = 0; p < expected.prompts.size(); ++p) {
+    std::vector<int32_t> tokens = expected.prompts[p], chosen;
+    Logits logits = run.prefill(static_cast<int>(p), tokens, 5);
+    while (chosen.size() < expected.greedy[p].size()) {
+      const auto& last = logits.back();
+      chosen.push_back(
+          static_cast<int32_t>(std::max_element(last.begin(), last.end()) - last.begin()));
+      logits =
+          run.step({{static_cast<int>(p), static_cast<int32_t>(tokens.size()), {chosen.back()}}});
+      tokens.push_back(chosen.back());
+    }
+    EXPECT_EQ(chosen, expected.greedy[p]) << "prompt " << p;
+  }
+}
+
+TEST_P(Parity, ChunksDoNotMatter) {
+  Runner run = runner();
+  const auto& prompt = expected.prompts.back();
+  const Logits whole = run.prefill(0, prompt, prompt.size());
+  int sequence = 1;
+  for (size_t chunk : {1, 6, 16}) EXPECT_EQ(run.prefill(sequence++, prompt, chunk), whole) << chunk;
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, Parity, ::testing::ValuesIn(fixture_names()),
+                         [](const auto& test) { return test.param; });
+
+TEST(ParityFixtures, AreAllThere) { EXPECT_GE(fixture_names().size(), 12u); }
+
+}  // namespace
+}  // namespace llmpq

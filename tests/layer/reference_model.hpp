@@ -1,0 +1,187 @@
+// The decoder written down plainly, in double, one token after the other, without a cache: what
+// the forward pass is compared with. Weights are read back from the packed matrices, so it has the
+// same quantized weights and none of the kernels.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "kernels/cpu/pack.hpp"
+#include "layer/positions.hpp"
+#include "layer/weights.hpp"
+
+namespace llmpq {
+
+using Vector = std::vector<double>;
+
+class ReferenceModel {
+ public:
+  /// `layers` as they were loaded; embedding and head are taken from the checkpoint.
+  ReferenceModel(const Checkpoint& checkpoint, const std::vector<LayerWeights>& layers)
+      : checkpoint_(checkpoint), c_(checkpoint.config()), layers_(layers) {}
+
+  /// Logits of every position.
+  std::vector<Vector> logits(const std::vector<int32_t>& tokens) const {
+    std::vector<Vector> hidden;
+    for (size_t t = 0; t < tokens.size(); ++t) hidden.push_back(embed(tokens[t], t));
+    for (size_t layer = 0; layer < layers_.size(); ++layer) run_layer(layer, hidden);
+    std::vector<Vector> all;
+    for (const Vector& x : hidden) all.push_back(head(x));
+    return all;
+  }
+
+ private:
+  static Vector vector_of(const Buffer& buffer) {
+    const float* values = buffer.as<float>();
+    return Vector(values, values + buffer.bytes() / 4);
+  }
+
+  std::vector<float> row(TensorRole role, int64_t index) const {
+    std::vector<float> values(static_cast<size_t>(c_.hidden));
+    checkpoint_.read_rows(role, 0, index, 1, values);
+    return values;
+  }
+
+  Vector checkpoint_norm(TensorRole weight, TensorRole bias, const Vector& x) const {
+    const auto w = checkpoint_.read_vector(weight, 0);
+    const auto b = c_.norm_bias ? checkpoint_.read_vector(bias, 0) : std::vector<float>();
+    return norm(Vector(w.begin(), w.end()), Vector(b.begin(), b.end()), x);
+  }
+
+  Vector norm(const Vector& weight, const Vector& bias, const Vector& x) const {
+    const double n = static_cast<double>(x.size());
+    double mean = 0, square = 0;
+    if (c_.norm == NormArgs::Kind::kLayer)
+      for (double v : x) mean += v / n;
+    for (double v : x) square += (v - mean) * (v - mean) / n;
+    Vector y;
+    for (size_t i = 0; i < x.size(); ++i)
+      y.push_back((x[i] - mean) / std::sqrt(square + double{c_.norm_eps}) * weight[i] +
+                  (bias.empty() ? 0 : bias[i]));
+    return y;
+  }
+
+  static Vector times(const Linear& linear, const Vector& x) {
+    const Matrix& m = linear.matrix;
+    std::vector<float> w(static_cast<size_t>(m.k));
+    Vector y = linear.bias.empty() ? Vector(static_cast<size_t>(m.n)) : vector_of(linear.bias);
+    for (int64_t n = 0; n < m.n; ++n) {
+      unpack_row(m, n, w.data());
+      for (size_t k = 0; k < x.size(); ++k) y[static_cast<size_t>(n)] += x[k] * double{w[k]};
+    }
+    return y;
+  }
+
+  Vector embed(int32_t token, size_t position) const {
+    const auto e = row(TensorRole::kEmbedding, token);
+    Vector x(e.begin(), e.end());
+    if (c_.position == PositionKind::kLearned) {
+      const auto p =
+          row(TensorRole::kPositionEmbedding, static_cast<int64_t>(position) + c_.position_offset);
+      for (size_t i = 0; i < x.size(); ++i) x[i] += double{p[i]};
+    }
+    if (c_.embedding_norm)
+      x = checkpoint_norm(TensorRole::kEmbeddingNorm, TensorRole::kEmbeddingNormBias, x);
+    return x;
+  }
+
+  Vector head(const Vector& x) const {
+    const Vector y = checkpoint_norm(TensorRole::kFinalNorm, TensorRole::kFinalNormBias, x);
+    Vector logits;
+    for (int64_t id = 0; id < c_.vocab; ++id) {
+      const auto w = row(TensorRole::kHead, id);
+      double sum = 0;
+      for (size_t i = 0; i < y.size(); ++i) sum += y[i] * double{w[i]};
+      logits.push_back(sum);
+    }
+    return logits;
+  }
+
+  void run_layer(size_t layer, std::vector<Vector>& hidden) const {
+    const LayerWeights& w = layers_[layer];
+    std::vector<Vector> qkv;
+    for (size_t t = 0; t < hidden.size(); ++t) {
+      const Vector x =
+          norm(vector_of(w.input_norm.weight), vector_of(w.input_norm.bias), hidden[t]);
+      qkv.push_back(times(w.qkv, x));
+      if (c_.position == PositionKind::kRope) rotate(qkv.back(), t);
+    }
+    for (size_t t = 0; t < hidden.size(); ++t) {
+      add(hidden[t], times(w.out, attend(layer, qkv, t)));
+      const Vector x = norm(vector_of(w.post_norm.weight), vector_of(w.post_norm.bias), hidden[t]);
+      add(hidden[t], times(w.down, activate(times(w.up, x))));
+    }
+  }
+
+  static void add(Vector& x, const Vector& y) {
+    for (size_t i = 0; i < x.size(); ++i) x[i] += y[i];
+  }
+
+  void rotate(Vector& qkv, size_t position) const {
+    const std::vector<float> frequency = rope_frequencies(c_);
+    const size_t half = frequency.size(), dim = static_cast<size_t>(c_.head_dim);
+    for (size_t head = 0; head < static_cast<size_t>(c_.heads + c_.kv_heads); ++head)
+      for (size_t i = 0; i < half; ++i) {
+        const double angle = static_cast<double>(position) * double{frequency[i]};
+        double& a = qkv[head * dim + i];
+        double& b = qkv[head * dim + i + half];
+        const double turned = a * std::cos(angle) - b * std::sin(angle);
+        b = b * std::cos(angle) + a * std::sin(angle);
+        a = turned;
+      }
+  }
+
+  Vector attend(size_t layer, const std::vector<Vector>& qkv, size_t position) const {
+    const size_t heads = static_cast<size_t>(c_.heads), dim = static_cast<size_t>(c_.head_dim);
+    const size_t kv_heads = static_cast<size_t>(c_.kv_heads);
+    const size_t window = static_cast<size_t>(c_.window[layer]);
+    const size_t first = window > 0 && position >= window ? position - window + 1 : 0;
+    const std::vector<float> slopes =
+        c_.position == PositionKind::kAlibi ? alibi_slopes(c_.heads) : std::vector<float>(heads);
+    Vector y(heads * dim);
+    for (size_t h = 0; h < heads; ++h) {
+      const size_t kv = h / (heads / kv_heads);
+      const size_t k_at = (heads + kv) * dim, v_at = (heads + kv_heads + kv) * dim;
+      Vector weight;
+      double sum = 0;
+      for (size_t j = first; j <= position; ++j) {
+        double score = 0;
+        for (size_t i = 0; i < dim; ++i) score += qkv[position][h * dim + i] * qkv[j][k_at + i];
+        score /= std::sqrt(static_cast<double>(dim));
+        weight.push_back(std::exp(score - double{slopes[h]} * static_cast<double>(position - j)));
+        sum += weight.back();
+      }
+      for (size_t j = first; j <= position; ++j)
+        for (size_t i = 0; i < dim; ++i)
+          y[h * dim + i] += weight[j - first] / sum * qkv[j][v_at + i];
+    }
+    return y;
+  }
+
+  double activated(double x) const {
+    switch (c_.activation) {
+      case ActivationArgs::Kind::kSilu:
+        return x / (1 + std::exp(-x));
+      case ActivationArgs::Kind::kRelu:
+        return x > 0 ? x : 0;
+      case ActivationArgs::Kind::kGeluErf:
+        return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+      case ActivationArgs::Kind::kGeluTanh:
+        return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    }
+    return x;
+  }
+
+  Vector activate(const Vector& up) const {
+    const size_t ffn = static_cast<size_t>(c_.ffn);
+    Vector y;
+    for (size_t i = 0; i < ffn; ++i) y.push_back(activated(up[i]) * (c_.gated ? up[ffn + i] : 1));
+    return y;
+  }
+
+  const Checkpoint& checkpoint_;
+  const ModelConfig& c_;
+  const std::vector<LayerWeights>& layers_;
+};
+
+}  // namespace llmpq
