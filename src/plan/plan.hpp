@@ -9,7 +9,8 @@
 
 #include "kernels/formats.hpp"
 #include "kernels/tensor.hpp"
-#include "schedule/step.hpp"
+#include "layer/memory.hpp"
+#include "schedule/scheduler.hpp"
 
 namespace llmpq {
 
@@ -41,5 +42,11 @@ struct Plan {
 
 /// The format of each layer, over all stages of the first pipeline.
 std::vector<Format> layer_formats(const Plan& plan);
+
+/// Sizes of the run-time buffers of all stages: what the planner counts and stages are made with.
+Sizes stage_sizes(const Plan& plan, int64_t max_model_len, DType kv_type);
+
+/// The scheduler that drives the first pipeline.
+SchedulerConfig scheduler_config(const Plan& plan);
 
 }  // namespace llmpq

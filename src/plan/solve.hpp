@@ -10,9 +10,7 @@
 #include "input/model_config.hpp"
 #include "input/strategy.hpp"
 #include "kernels/backend.hpp"
-#include "layer/memory.hpp"
 #include "plan/plan.hpp"
-#include "schedule/scheduler.hpp"
 
 namespace llmpq {
 
@@ -60,15 +58,9 @@ struct PlanResult {
 /// nothing fits; the sentence holds the memory table and what would fit.
 PlanResult solve(const PlanRequest& request, Strategy strategy);
 
-/// Checks a plan from a file against model and ranks (Error(kUsage); Error(kModel) if it is for
-/// another model), chooses the sizes that it leaves open (0) as solve() would, and predicts its
-/// bytes. Error(kNoPlan) if it does not fit. The request's wishes for sizes beat the file's.
+/// A plan from a file: check_plan(), then the sizes that it leaves open (0) are chosen as solve()
+/// would and its bytes are predicted. The request's wishes for sizes beat the file's; formats that
+/// contradict it are Error(kUsage). Error(kNoPlan) if it does not fit.
 PlanResult complete_plan(const PlanRequest& request, Plan plan);
-
-/// Sizes of the run-time buffers of all stages of a plan: what stages are made with.
-Sizes stage_sizes(const Plan& plan, int64_t max_model_len, DType kv_type);
-
-/// The scheduler that drives the plan's first pipeline.
-SchedulerConfig scheduler_config(const Plan& plan);
 
 }  // namespace llmpq

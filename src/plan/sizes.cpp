@@ -1,0 +1,51 @@
+#include "plan/sizes.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace llmpq {
+namespace {
+
+constexpr int32_t kDecodeBatch = 32;
+constexpr int32_t kPrefillTokens = 256;
+constexpr int64_t kManyStages = 4;  // a chunk's way through all of them holds up decode batches
+constexpr int32_t kLeastPrefillTokens = 16;
+
+int32_t halved(int32_t size, int times, int32_t least) { return std::max(size >> times, least); }
+
+}  // namespace
+
+std::vector<MicroBatches> choose_micro_batches(const PlanRequest& request, int64_t stages) {
+  const PlanWishes& wishes = request.wishes;
+  const int64_t sequences = std::max<int64_t>(1, request.workload.sequences);
+  MicroBatches usual;
+  usual.mix = wishes.mix.value_or(Mix::kInterleaved);
+  usual.lanes = wishes.lanes.value_or(static_cast<int32_t>(std::min(stages, sequences)));
+  const int64_t share = (sequences + usual.lanes - 1) / usual.lanes;
+  usual.decode_batch = static_cast<int32_t>(std::min<int64_t>(kDecodeBatch, share));
+  usual.prefill_tokens = stages < kManyStages ? kPrefillTokens : kPrefillTokens / 2;
+
+  std::vector<MicroBatches> choices;
+  for (int times = 0; times == 0 || kDecodeBatch >> times > 0; ++times) {
+    MicroBatches choice = usual;
+    choice.decode_batch = wishes.decode_batch.value_or(halved(usual.decode_batch, times, 1));
+    choice.prefill_tokens =
+        wishes.prefill_tokens.value_or(halved(usual.prefill_tokens, times, kLeastPrefillTokens));
+    if (choices.empty() || choice != choices.back()) choices.push_back(choice);
+  }
+  return choices;
+}
+
+int64_t least_kv_blocks(const PlanRequest& request) {
+  const int64_t tokens = std::max<int64_t>(1, request.workload.max_sequence_tokens);
+  return (tokens + request.kv_block_tokens - 1) / request.kv_block_tokens;
+}
+
+int64_t useful_kv_blocks(const PlanRequest& request, const MicroBatches& batches) {
+  const int64_t places = (int64_t{batches.lanes} + 1) * batches.decode_batch;
+  const int64_t sequences = std::min(places, std::max<int64_t>(1, request.workload.sequences));
+  return std::min<int64_t>(sequences * least_kv_blocks(request),
+                           std::numeric_limits<int32_t>::max());
+}
+
+}  // namespace llmpq
