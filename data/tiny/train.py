@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Trains the tiny model from nothing: corpus, tokenizer, Llama weights; writes them in Hugging Face's form beside this file.
 
-Seeded. The learning rate anneals over --minutes of wall time, so a slower machine takes fewer steps and still ends well;
---steps N repeats a run whatever the machine's speed. Needs torch, transformers, tokenizers, safetensors. No network.
+Short rows come first, because attention over long ones is most of the time on a CPU; the last part of the run has full ones.
+Seeded. Phases and learning rate follow the wall time (--minutes), so a slower machine takes fewer steps and still ends
+well; --steps N goes by steps instead, whatever the machine's speed. Needs torch, transformers, tokenizers, safetensors. No network.
 """
 
 import argparse
 import json
 import math
+import os
 import pathlib
 import random
 import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # many times faster where other programs share the cores
 
 import numpy as np
 import torch
@@ -26,6 +30,8 @@ CONTEXT = 512
 NOT_ABOUT_THE_MODEL = {"output_hidden_states", "output_attentions", "return_dict", "chunk_size_feed_forward", "is_encoder_decoder",
                        "id2label", "label2id", "problem_type", "_name_or_path"}  # keys of config.json left out
 TOKENIZER_DOCUMENTS = 20_000
+PHASES = [(0.7, 192, 10), (1.0, CONTEXT, 4)]  # until this part of the run: tokens a row, rows a step
+ANSWER_WEIGHT = 5.0  # of the loss on a task's answer, against 1 for other text; most of a task's question cannot be foreseen
 # Words with their leading space, one digit a token, punctuation, line ends, spaces.
 SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
@@ -51,22 +57,29 @@ def model_config():
                        bos_token_id=None, eos_token_id=0, pad_token_id=None, initializer_range=0.04, dtype="bfloat16")
 
 
-def pack_rows(tokenizer, seed, count):
-    """Token rows (rows, CONTEXT + 1): each begins with a new document, is filled with whole ones, and cuts the last."""
+def encode_documents(tokenizer, seed, count):
+    """Token ids of the training documents, each with its end-of-text."""
     end = tokenizer.token_to_id(END_OF_TEXT)
-    rows, row = [], []
     texts = list(documents(seed, count))
+    encoded = []
     for begin in range(0, count, 5000):
-        for encoding in tokenizer.encode_batch_fast(texts[begin:begin + 5000]):
-            row += encoding.ids + [end]
-            if len(row) > CONTEXT:
-                rows.append(row[:CONTEXT + 1])
-                row = []
+        encoded += [encoding.ids + [end] for encoding in tokenizer.encode_batch_fast(texts[begin:begin + 5000])]
+    return encoded
+
+
+def pack_rows(encoded, length):
+    """Token rows (rows, length + 1): each begins with a new document, is filled with whole ones, and cuts the last."""
+    rows, row = [], []
+    for ids in encoded:
+        row = row + ids
+        if len(row) > length:
+            rows.append(row[:length + 1])
+            row = []
     return torch.from_numpy(np.array(rows, dtype=np.int16))
 
 
 def batches(rows, size, generator):
-    """Yields batches (size, CONTEXT + 1) without end, all rows in a new order each epoch."""
+    """Yields batches (size, row) without end, all rows in a new order each epoch."""
     while True:
         for pick in torch.randperm(len(rows), generator=generator).split(size):
             if len(pick) == size:
@@ -88,40 +101,53 @@ def optimizer_for(model):
                              lr=0.0, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
 
-def mean_loss(model, tokens):
-    """Mean loss in nats a token of rows (batch, CONTEXT + 1); matrix products in bf16, the rest in float32."""
+def token_weights(tokens, answer, line_end):
+    """Weight of each token of rows (batch, n): ANSWER_WEIGHT from after the word "Answer" to the end of its line, else 1."""
+    position = torch.arange(tokens.shape[1]).expand_as(tokens)
+    last_answer = torch.where(tokens == answer, position, -1).cummax(dim=1).values
+    last_end = torch.where(tokens == line_end, position, -1).cummax(dim=1).values
+    return torch.where(last_answer > last_end, ANSWER_WEIGHT, 1.0)
+
+
+def losses(model, tokens):
+    """Loss of each token but the first of rows (batch, n), in nats; matrix products in bf16, the rest in float32."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
 
 
-def train_step(loss_of, model, optimizer, batch, rate):
-    """One update; returns the loss before it."""
+def train_step(losses_of, model, optimizer, batch, weights, rate):
+    """One update; returns the mean loss before it, of all tokens and of answers."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-    loss = loss_of(model, batch)
-    loss.backward()
+    loss = losses_of(model, batch)
+    weights = weights[:, :-1].flatten()  # a token that follows "Answer" or a part of the answer, its line end too
+    ((loss * weights).sum() / weights.sum()).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return loss.item()
+    return loss.mean().item(), loss[weights > 1].mean().item()
 
 
-def train(model, rows, args):
-    """Trains until the steps or the minutes are used up; saves a usable model now and then. Returns a short history."""
-    loss_of = torch.compile(mean_loss) if args.compile else mean_loss
+def train(model, sources, special, args):
+    """Trains until the steps or the minutes are used up; saves a usable model now and then. Returns a short history.
+
+    `sources` has the batches of each phase, `special` the tokens that begin and end an answer.
+    """
+    losses_of = torch.compile(losses, dynamic=False) if args.compile else losses
     optimizer = optimizer_for(model)
-    source = batches(rows, args.batch, torch.Generator().manual_seed(args.seed))
     start = saved = time.monotonic()
-    history, recent, step, progress = [], [], 0, 0.0
+    history, recent, step, tokens, progress = [], [], 0, 0, 0.0
     while progress < 1.0:
-        recent.append(train_step(loss_of, model, optimizer, next(source), learning_rate(progress, args.rate)))
-        step += 1
-        now = time.monotonic()
+        batch = next(next(source for (until, *_), source in zip(PHASES, sources) if progress < until))
+        rate = learning_rate(progress, args.rate)
+        recent.append(train_step(losses_of, model, optimizer, batch, token_weights(batch, *special), rate))
+        step, tokens, now = step + 1, tokens + batch[:, 1:].numel(), time.monotonic()
         progress = step / args.steps if args.steps else (now - start) / (60 * args.minutes)
-        if step % 50 == 0 or progress >= 1.0:
-            history.append({"step": step, "seconds": round(now - start), "loss": round(float(np.mean(recent)), 4)})
-            print(json.dumps({**history[-1], "tokens_per_s": round(step * args.batch * CONTEXT / (now - start))}), flush=True)
+        if step % 100 == 0 or progress >= 1.0:
+            loss, answer_loss = np.nanmean(recent, axis=0).round(4).tolist()
+            history.append({"step": step, "tokens": tokens, "seconds": round(now - start), "loss": loss, "answer_loss": answer_loss})
+            print(json.dumps(history[-1]), flush=True)
             recent = []
         if args.checkpoints and now - saved > 180:
             save_weights(model, args.checkpoints)
@@ -160,11 +186,10 @@ def save_json(path, value):
 def parse_arguments():
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=70, help="wall time of the training proper")
+    parser.add_argument("--minutes", type=float, default=40, help="wall time of the training proper")
     parser.add_argument("--steps", type=int, default=0, help="instead of --minutes")
-    parser.add_argument("--documents", type=int, default=200_000, help="training documents, repeated when used up")
-    parser.add_argument("--batch", type=int, default=8, help="rows of 512 tokens a step")
-    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
+    parser.add_argument("--documents", type=int, default=150_000, help="training documents, repeated when used up")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="with torch.compile: a third faster, needs a C++ compiler")
@@ -184,11 +209,14 @@ def main():
     for folder in filter(None, (args.output, args.checkpoints)):
         save_texts(tokenizer, folder)
     print(f"tokenizer: {tokenizer.get_vocab_size()} tokens, {time.monotonic() - start:.0f} s", flush=True)
-    rows = pack_rows(tokenizer, args.seed, args.documents)
-    print(f"corpus: {len(rows)} rows of {CONTEXT} tokens, {time.monotonic() - start:.0f} s", flush=True)
+    encoded = encode_documents(tokenizer, args.seed, args.documents)
+    print(f"corpus: {sum(map(len, encoded))} tokens, {time.monotonic() - start:.0f} s", flush=True)
+    generator = torch.Generator().manual_seed(args.seed)
+    sources = [batches(pack_rows(encoded, length), size, generator) for _, length, size in PHASES]
+    special = [tokenizer.token_to_id(piece) for piece in ("Answer", tokenizer.encode("\n").tokens[0])]
     model = LlamaForCausalLM(model_config()).float()
     print(f"model: {sum(p.numel() for p in model.parameters())} parameters", flush=True)
-    history = train(model, rows, args)
+    history = train(model, sources, special, args)
     save_weights(model, args.output)
     if args.checkpoints:
         save_weights(model, args.checkpoints)
