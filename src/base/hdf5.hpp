@@ -136,7 +136,7 @@ ValueType value_type() {
   constexpr bool kIsFloat = T(1) / T(2) != 0;
   return {kIsFloat ? Kind::kFloat : Kind::kInteger, sizeof(T), T(-1) < T(0), false};
 }
-/// UTF-8 of any length, or of at most `fixed_bytes`.
+/// UTF-8 of any length, or in fields of `fixed_bytes`, the ending zero included.
 ValueType text_type(int64_t fixed_bytes = 0);
 
 /// A file's root or a group: names, datasets, attributes.

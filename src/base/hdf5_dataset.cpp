@@ -59,7 +59,6 @@ Handle file_type(const ValueType& type, const Place& place) {
     const size_t bytes = type.is_variable ? H5T_VARIABLE : static_cast<size_t>(type.bytes);
     CHECK_H5(place, H5Tset_size(text.get(), bytes));
     CHECK_H5(place, H5Tset_cset(text.get(), H5T_CSET_UTF8));
-    if (!type.is_variable) CHECK_H5(place, H5Tset_strpad(text.get(), H5T_STR_NULLPAD));
     return text;
   }
   hid_t number = type.bytes == 1 ? H5T_STD_U8LE : type.bytes == 4 ? H5T_STD_I32LE : H5T_STD_I64LE;
@@ -231,8 +230,8 @@ void Dataset::write_text(int64_t begin, std::span<const std::string> texts) {
   const auto field = static_cast<size_t>(type_.bytes);
   std::vector<char> fields(texts.size() * field, '\0');
   for (size_t i = 0; i < texts.size(); ++i) {
-    CHECK(texts[i].size() <= field, Exit::kInternal, "{}: '{}' is longer than {} bytes",
-          place_.name, texts[i], field);
+    CHECK(texts[i].size() < field, Exit::kInternal, "{}: '{}' is longer than {} bytes",
+          place_.name, texts[i], field - 1);
     std::ranges::copy(texts[i], fields.begin() + static_cast<std::ptrdiff_t>(i * field));
   }
   write_rows(begin, count, type.get(), fields.data());

@@ -143,6 +143,18 @@ OutputLock::~OutputLock() {
   ::close(fd_);
 }
 
+std::optional<std::string> lock_owner(const fs::path& output) {
+  const int fd = ::open(OutputPaths(output).lock.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  const bool held = ::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  const std::string owner = read_owner(fd);
+  ::close(fd);
+  return held ? std::optional(owner) : std::nullopt;
+}
+
 void remove_part_files(const OutputPaths& paths) {
   for (const fs::path* path : {&paths.part, &paths.fresh, &paths.recover, &paths.result}) {
     std::error_code ignored;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace llmpq {
@@ -50,6 +51,10 @@ class OutputLock {
   std::filesystem::path path_;
   int fd_ = -1;
 };
+
+/// What the process that holds the lock wrote about itself; nothing if nobody holds it. Not for the
+/// process that holds it.
+std::optional<std::string> lock_owner(const std::filesystem::path& output);
 
 /// Removes what a finished or abandoned job left beside OUTPUT, the lock file excepted.
 void remove_part_files(const OutputPaths& paths);

@@ -12,8 +12,8 @@ struct ResultText {
   const char* name;
   int64_t fixed_bytes;
 };
-constexpr ResultText kFinishReason{"finish_reason", 6};
-constexpr ResultText kStatus{"status", 6};
+constexpr ResultText kFinishReason{"finish_reason", 7};
+constexpr ResultText kStatus{"status", 7};
 constexpr ResultText kStopReason{"stop_reason", 0};
 constexpr ResultText kError{"error", 0};
 constexpr ResultText kId{"id", 0};

@@ -49,7 +49,7 @@ TEST_F(Hdf5, TextsOfBothKindsComeBack) {
   {
     File file = create();
     file.create_dataset("long", {text_type(), 2, {}}).write_text(0, texts);
-    Dataset fixed = file.create_dataset("short", {text_type(6), 2, {}});
+    Dataset fixed = file.create_dataset("short", {text_type(7), 2, {}});
     fixed.write_text(0, std::vector<std::string>{"ok", "failed"});
     EXPECT_ERROR(fixed.write_text(2, std::vector<std::string>{"seven b"}), Exit::kInternal,
                  "longer than 6 bytes");
@@ -58,7 +58,7 @@ TEST_F(Hdf5, TextsOfBothKindsComeBack) {
   EXPECT_EQ(file.dataset("long").read_text(0, 4), texts);
   EXPECT_EQ(file.dataset("long").read_text(3, 1), std::vector<std::string>{"日本"});
   EXPECT_EQ(file.dataset("short").read_text(0, 2), (std::vector<std::string>{"ok", "failed"}));
-  EXPECT_EQ(file.dataset("short").type().text(), "string of 6 bytes");
+  EXPECT_EQ(file.dataset("short").type().text(), "string of 7 bytes");
 }
 
 TEST_F(Hdf5, AttributesHoldLongTextAndMayBeReplaced) {
