@@ -115,6 +115,23 @@ LLMPQ_INLINE Quads load_quads(const uint8_t* p) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
 }
+LLMPQ_INLINE void store_quads(uint8_t* p, const Quads& q) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), q.a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), q.b);
+}
+template <int shift, int mask>
+LLMPQ_INLINE Quads bits(const Quads& q) {
+  const __m256i keep = _mm256_set1_epi8(mask);
+  if constexpr (shift >= 0)
+    return {_mm256_and_si256(_mm256_srli_epi16(q.a, shift), keep),
+            _mm256_and_si256(_mm256_srli_epi16(q.b, shift), keep)};
+  else
+    return {_mm256_and_si256(_mm256_slli_epi16(q.a, -shift), keep),
+            _mm256_and_si256(_mm256_slli_epi16(q.b, -shift), keep)};
+}
+LLMPQ_INLINE Quads operator|(const Quads& x, const Quads& y) {
+  return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+}
 /// 8 lanes. Bytes 0 and 2 of each quad, then 1 and 3, as 16-bit numbers: a product of pairs cannot
 /// overflow then, which vpmaddubsw's 16-bit sum of two could.
 LLMPQ_INLINE __m256i dot4(__m256i sum, __m256i w, __m256i x_even, __m256i x_odd) {

@@ -86,10 +86,22 @@ struct Quads {
   __m512i v;
 };
 LLMPQ_INLINE Quads load_quads(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+LLMPQ_INLINE void store_quads(uint8_t* p, const Quads& q) { _mm512_storeu_si512(p, q.v); }
+template <int shift, int mask>
+LLMPQ_INLINE Quads bits(const Quads& q) {
+  const __m512i keep = _mm512_set1_epi8(mask);
+  if constexpr (shift >= 0)
+    return {_mm512_and_si512(_mm512_srli_epi16(q.v, shift), keep)};
+  else
+    return {_mm512_and_si512(_mm512_slli_epi16(q.v, -shift), keep)};
+}
+LLMPQ_INLINE Quads operator|(const Quads& x, const Quads& y) { return {_mm512_or_si512(x.v, y.v)}; }
+/// In assembly because g++ 12 spills the sums of _mm512_dpbusd_epi32 to the stack at every step.
 LLMPQ_INLINE I32x16 dot4(I32x16 s, const Quads& w, const int8_t* x) {
   int32_t quad;
   __builtin_memcpy(&quad, x, sizeof(quad));
-  return {_mm512_dpbusd_epi32(s.v, w.v, _mm512_set1_epi32(quad))};
+  asm("vpdpbusd %2, %1, %0" : "+v"(s.v) : "v"(w.v), "v"(_mm512_set1_epi32(quad)));
+  return s;
 }
 
 LLMPQ_INLINE F32x16 load_f16(const uint16_t* p) {

@@ -140,6 +140,19 @@ LLMPQ_INLINE Quads load_quads(const uint8_t* p) {
   __builtin_memcpy(q.v, p, sizeof(q.v));
   return q;
 }
+LLMPQ_INLINE void store_quads(uint8_t* p, const Quads& q) { __builtin_memcpy(p, q.v, sizeof(q.v)); }
+/// Each byte shifted to the right (to the left if negative), then masked; no bit that the mask
+/// keeps may come from a neighbour byte.
+template <int shift, int mask>
+LLMPQ_INLINE Quads bits(Quads q) {
+  for (uint8_t& byte : q.v)
+    byte = static_cast<uint8_t>((shift >= 0 ? byte >> (shift & 7) : byte << (-shift & 7)) & mask);
+  return q;
+}
+LLMPQ_INLINE Quads operator|(Quads a, const Quads& b) {
+  for (int i = 0; i < 4 * kLanes; ++i) a.v[i] = static_cast<uint8_t>(a.v[i] | b.v[i]);
+  return a;
+}
 /// Lane i: a + w[4i] x[0] + w[4i+1] x[1] + w[4i+2] x[2] + w[4i+3] x[3], exact.
 LLMPQ_INLINE I32x16 dot4(I32x16 a, const Quads& w, const int8_t* x) {
   for (int i = 0; i < kLanes; ++i)

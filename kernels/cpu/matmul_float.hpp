@@ -70,6 +70,8 @@ void matmul_float_kernel(const MatmulTask& task, int64_t panel, int64_t begin, i
   if (!second) __builtin_memset(weights, 0, sizeof(weights));
   for (int64_t k = 0; k < task.k; k += kGroup, tile += task.group_bytes) {
     const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
+    prefetch_ahead(tile, task.group_bytes);
+    if (second) prefetch_ahead(tile + task.tile_bytes, task.group_bytes);
     decode_group(task.format, tile, size, weights);
     if (second) decode_group(task.format, tile + task.tile_bytes, size, weights + kTile);
     const float* x = task.x + begin * task.x_stride + k;

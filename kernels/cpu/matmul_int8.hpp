@@ -28,7 +28,10 @@ LLMPQ_INLINE void advance_int_rows(const QuadPanel& panel, const int8_t* x, int6
                                    float* acc) {
   I32x16 dots[rows][2];
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r) dots[r][0] = dots[r][1] = zero_int();
+  for (int r = 0; r < rows; ++r) {
+    dots[r][0] = zero_int();
+    dots[r][1] = zero_int();
+  }
   for (int64_t q = 0; q < panel.count; ++q) {
     const Quads w0 = load_quads(panel.quads[0] + q * kVector);
     const Quads w1 = load_quads(panel.quads[1] + q * kVector);
@@ -69,6 +72,8 @@ void matmul_int8_kernel(const MatmulTask& task, int64_t panel, int64_t begin, in
   const int64_t groups = groups_of(task.k);
   for (int64_t g = 0; g < groups; ++g, tile += task.group_bytes) {
     const int64_t size = task.k - g * kGroup < kGroup ? task.k - g * kGroup : kGroup;
+    prefetch_ahead(tile, task.group_bytes);
+    prefetch_ahead(tile + to_second, task.group_bytes);
     const QuadPanel weights = {{group_quads(task.format, tile, size, room[0]),
                                 group_quads(task.format, tile + to_second, size, room[1])},
                                {tile, tile + to_second},
