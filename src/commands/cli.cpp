@@ -12,8 +12,8 @@
 namespace llmpq {
 namespace {
 
-constexpr std::array kCommands{Command::kGenerate, Command::kPlan, Command::kConvert,
-                               Command::kInspect};
+constexpr std::array kCommands{Command::kGenerate, Command::kPlan, Command::kEval,
+                               Command::kConvert, Command::kInspect};
 
 Command parse_command(const std::string& word) {
   std::vector<std::string> names;
@@ -122,8 +122,7 @@ CommandLine parse_command_line(const std::vector<std::string>& words) {
   if (words[0] == "--version") return printed(version_text());
   const Command command = parse_command(words[0]);
   const std::vector<std::string> rest(words.begin() + 1, words.end());
-  if (std::any_of(rest.begin(), rest.end(), asks_for_help))
-    return printed(help_text(command));
+  if (std::any_of(rest.begin(), rest.end(), asks_for_help)) return printed(help_text(command));
   CommandLine request{"", command, make_job(rest, command)};
   if (request.job.print_config)
     request.print = job_to_toml(request.job, command);

@@ -111,6 +111,12 @@ Page page(Command command) {
               "  mpirun -n 3 llmpq plan job.toml --format w4 --save-plan plan.json",
               "Prints which layers each rank gets, in which formats, and the bytes that it needs. "
               "Takes generate's job files."};
+    case Command::kEval:
+      return {"perplexity of a text under the plan that generate would run",
+              "llmpq eval [JOB] --text FILE [--key value ...]\n"
+              "  mpirun -n 3 llmpq eval job.toml --text heldout.txt --format w4",
+              "Cuts the text's tokens into windows and scores each token once, but the first; "
+              "special tokens are added once, at the beginning."};
     case Command::kConvert:
       return {"convert prompts and outputs between HDF5, JSONL, text and CSV",
               "llmpq convert --input FILE ... --output FILE\n"
@@ -133,7 +139,7 @@ std::string help_text() {
       "llmpq generates text in bulk with a large language model over several MPI ranks, layer by\n"
       "layer at mixed bitwidths. Prompts come from HDF5 and outputs go to HDF5.\n\nCOMMANDS\n";
   for (const Command command :
-       {Command::kGenerate, Command::kPlan, Command::kConvert, Command::kInspect})
+       {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect})
     text += fmt::format("  {:<10}{}\n", name(command), page(command).summary);
   text += "\n  llmpq COMMAND --help    all options of a command\n";
   text += "  llmpq --version\n\n";
@@ -145,7 +151,7 @@ std::string help_text(Command command) {
   std::string text =
       fmt::format("llmpq {}: {}\n\nUSAGE\n  {}\n\n", name(command), about.summary, about.synopsis);
   text += wrap(about.description, 0);
-  const bool takes_job = command == Command::kGenerate || command == Command::kPlan;
+  const bool takes_job = command != Command::kConvert && command != Command::kInspect;
   if (takes_job) text += "\n" + wrap(kJobNote, 0);
   std::string group;
   for (const auto* option : options_of(command)) {

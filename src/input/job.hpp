@@ -34,13 +34,16 @@ struct Job {
   std::vector<std::filesystem::path> input;  ///< convert: one or more files to read
   std::filesystem::path file;                ///< inspect: the file to show
   ConvertTo to = ConvertTo::kAuto;           ///< convert
+  std::filesystem::path text;                ///< eval: UTF-8 text to score
+  std::optional<int64_t> window;             ///< eval: tokens of a window; auto: the context
+  std::optional<int64_t> stride;             ///< eval: tokens between windows; auto: half of one
   bool overwrite = false;
   bool resume = false;
   bool strict = false;  ///< exit 10 if a row failed
   bool json = false;
-  std::string rows;       ///< BEGIN:END, for select_rows()
-  std::string shard;      ///< I/N, for select_rows()
-  int64_t window = 4096;  ///< prompts in memory at once
+  std::string rows;              ///< BEGIN:END, for select_rows()
+  std::string shard;             ///< I/N, for select_rows()
+  int64_t prompt_window = 4096;  ///< prompts in memory at once
   TextLayout text_layout = TextLayout::kStrings;
   bool print_config = false;
 
@@ -82,12 +85,13 @@ struct Job {
 };
 
 /// The commands that there are.
-enum class Command : uint8_t { kGenerate, kPlan, kConvert, kInspect };
+enum class Command : uint8_t { kGenerate, kPlan, kEval, kConvert, kInspect };
 std::string_view name(Command command);
 
 /// Sets the options that a TOML job file names; its relative paths start at the file's folder.
 /// Error(kUsage): the file cannot be read, is not TOML (with line and column), has a key that no
-/// option of `command` has (with the nearest that is one), or a value of a wrong type or range.
+/// command which runs jobs knows (with the nearest that `command` has), or a value of a wrong type
+/// or range.
 void read_job_file(const std::filesystem::path& path, Command command, Job& job);
 /// The same for TOML text; `name` stands for the file in messages. A fuzz target.
 void read_job_toml(std::string_view text, const std::string& name,

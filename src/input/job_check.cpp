@@ -13,6 +13,8 @@ std::vector<std::string> required_by(Command command) {
       return {"model", "prompts", "output"};
     case Command::kPlan:
       return {"model"};
+    case Command::kEval:
+      return {"model", "text"};
     case Command::kConvert:
       return {"input", "output"};
     case Command::kInspect:

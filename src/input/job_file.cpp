@@ -1,12 +1,11 @@
-// Reads job files (TOML 1.0). The only place that sees toml++.
+// Reads job files: the values of a TOML document, each to its option.
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include "input/job_options.hpp"
+#include "input/toml.hpp"
 #include "kernels/check.hpp"
 
 namespace llmpq {
@@ -14,91 +13,64 @@ namespace {
 
 constexpr std::uintmax_t kLargestJobFile = 1 << 20;
 
-std::string_view type_name(const toml::node& node) {
-  switch (node.type()) {
-    case toml::node_type::string:
-      return "a string";
-    case toml::node_type::integer:
-      return "an integer";
-    case toml::node_type::floating_point:
-      return "a number";
-    case toml::node_type::boolean:
-      return "a boolean";
-    case toml::node_type::array:
-      return "an array";
-    case toml::node_type::table:
-      return "a table";
-    default:
-      return "a date or time";
-  }
+template <typename T>
+bool is(const TomlValue& value) {
+  return std::holds_alternative<T>(value.data);
 }
 
 /// Whether a TOML value of this type may stand for the option at all; its range is checked later.
-bool type_fits(const Option& option, const toml::node& node) {
-  const bool is_unset =
-      !option.binding.unset.empty() && node.value_exact<std::string>() == option.binding.unset;
-  if (is_unset) return true;
+bool type_fits(const Option& option, const TomlValue& value) {
+  const auto* text = std::get_if<std::string>(&value.data);
+  if (text && !option.binding.unset.empty() && *text == option.binding.unset) return true;
   switch (option.binding.type) {
     case ValueType::kFlag:
-      return node.is_boolean();
+      return is<bool>(value);
     case ValueType::kInteger:
-      return node.is_integer() || (option.binding.commas && node.is_string());
+      return is<int64_t>(value) || (option.binding.commas && text);
     case ValueType::kNumber:
-      return node.is_number();
+      return is<int64_t>(value) || is<double>(value);
     case ValueType::kBytes:
-      return node.is_integer() || node.is_string();
+      return is<int64_t>(value) || text;
     case ValueType::kText:
     case ValueType::kChoice:
     case ValueType::kPath:
       break;
   }
-  return node.is_string();
+  return text != nullptr;
 }
 
-std::vector<Scalar> scalars_of(const Option& option, const toml::node& node,
+std::vector<Scalar> scalars_of(const Option& option, const TomlValue& value,
                                const std::string& where) {
-  CHECK(type_fits(option, node), Exit::kUsage, "{} is {}: want {}", where, type_name(node),
+  CHECK(type_fits(option, value), Exit::kUsage, "{} is {}: want {}", where, type_name(value),
         wanted(option));
-  if (const auto flag = node.value_exact<bool>()) return {*flag};
-  if (const auto integer = node.value_exact<int64_t>()) return {*integer};
-  if (const auto number = node.value_exact<double>()) return {*number};
-  std::string text = *node.value_exact<std::string>();
-  if (option.binding.commas) return parse_text(option, text, where);
-  return {std::move(text)};
+  const auto* text = std::get_if<std::string>(&value.data);
+  if (text && option.binding.commas) return parse_text(option, *text, where);
+  if (text) return {*text};
+  if (const auto* flag = std::get_if<bool>(&value.data)) return {*flag};
+  if (const auto* integer = std::get_if<int64_t>(&value.data)) return {*integer};
+  return {std::get<double>(value.data)};
 }
 
-std::vector<Scalar> values_of(const Option& option, const toml::node& node,
+std::vector<Scalar> values_of(const Option& option, const TomlValue& value,
                               const std::string& where) {
-  const auto* array = node.as_array();
-  if (!array || !option.binding.list) return scalars_of(option, node, where);
+  const auto* array = std::get_if<std::vector<TomlValue>>(&value.data);
+  if (!array || !option.binding.list) return scalars_of(option, value, where);
   std::vector<Scalar> values;
   for (const auto& item : *array)
-    for (auto& value : scalars_of(option, item, where)) values.push_back(std::move(value));
+    for (auto& scalar : scalars_of(option, item, where)) values.push_back(std::move(scalar));
   return values;
-}
-
-toml::table parse(std::string_view text, const std::string& name) {
-  try {
-    return toml::parse(text, name);
-  } catch (const toml::parse_error& error) {
-    const auto& begin = error.source().begin;
-    fail(Exit::kUsage, "{}, line {}, column {}: {}", name, begin.line, begin.column,
-         error.description());
-  }
 }
 
 }  // namespace
 
 void read_job_toml(std::string_view text, const std::string& name,
                    const std::filesystem::path& folder, Command command, Job& job) {
-  for (const auto& [toml_key, node] : parse(text, name)) {
-    const std::string key(toml_key.str());
-    const std::string line = fmt::format("{}, line {}", name, node.source().begin.line);
-    const Option* option = find_option(key, command);
-    CHECK(option, Exit::kUsage, "{}: unknown key \"{}\": {}", line, key,
+  for (const auto& [key, value, line] : parse_toml(text, name)) {
+    const Option* option = find_key(key);
+    CHECK(option, Exit::kUsage, "{}, line {}: unknown key \"{}\": {}", name, line, key,
           did_you_mean(key, command));
-    const std::string where = fmt::format("{}: {}", line, key);
-    set_option(job, *option, values_of(*option, node, where), folder, where);
+    const std::string where = fmt::format("{}, line {}: {}", name, line, key);
+    set_option(job, *option, values_of(*option, value, where), folder, where);
   }
 }
 

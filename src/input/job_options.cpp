@@ -12,9 +12,11 @@ using namespace binding;
 
 constexpr unsigned kGenerate = bit(Command::kGenerate);
 constexpr unsigned kPlan = bit(Command::kPlan);
+constexpr unsigned kEval = bit(Command::kEval);
 constexpr unsigned kConvert = bit(Command::kConvert);
 constexpr unsigned kInspect = bit(Command::kInspect);
-constexpr unsigned kRuns = kGenerate | kPlan;  // whatever decides what a run does
+constexpr unsigned kJobs = kGenerate | kPlan;  // what a generate job is
+constexpr unsigned kRuns = kJobs | kEval;      // model, machine and plan of any run
 constexpr double kMaxInt32 = std::numeric_limits<int32_t>::max();
 
 const Names<DType> kKvTypes{
@@ -44,7 +46,7 @@ std::vector<Option> files() {
       {"model", group, kRuns | kConvert, "DIR",
        "A Hugging Face model folder: config.json, tokenizer.json, one or more .safetensors.",
        single(ValueType::kPath, &Job::model)},
-      {"prompts", group, kRuns, "FILE",
+      {"prompts", group, kJobs, "FILE",
        "HDF5 with /prompt (UTF-8 strings) or /prompt_token_ids/{values,row_splits}; optional /id "
        "and one column for each sampling option (/max_tokens, /temperature, ...).",
        single(ValueType::kPath, &Job::prompts)},
@@ -65,17 +67,26 @@ std::vector<Option> files() {
       {"resume", group, kGenerate, "",
        "Go on where a killed run of the same job stopped. A complete output ends with 0 at once.",
        flag(&Job::resume)},
-      {"rows", group, kRuns, "BEGIN:END",
+      {"rows", group, kJobs, "BEGIN:END",
        "Only these rows of the prompts file, END left out; either side may be empty. Rows keep "
        "the seeds that they have in the whole file.",
        single(ValueType::kText, &Job::rows)},
-      {"shard", group, kRuns, "I/N",
+      {"shard", group, kJobs, "I/N",
        "Only the I-th (from 0) of N equal parts of the prompts file, written to "
        "OUTPUT.shard-I-of-N; convert joins them.",
        single(ValueType::kText, &Job::shard)},
-      {"window", group, kGenerate, "prompts",
+      {"prompt-window", group, kGenerate, "prompts",
        "So many tokenized prompts are in memory at once, whatever the file's size.",
-       integer(&Job::window, {1, 1 << 20})},
+       integer(&Job::prompt_window, {1, 1 << 20})},
+      {"text", group, kEval, "FILE", "UTF-8 text whose tokens are scored, as its bytes are.",
+       single(ValueType::kPath, &Job::text)},
+      {"window", group, kEval, "tokens",
+       "Tokens that are computed together, the later ones with the earlier ones as context; auto: "
+       "the model's context.",
+       integer(&Job::window, {2, kMaxInt32})},
+      {"stride", group, kEval, "tokens",
+       "Tokens from one window to the next; each token is scored once. auto: half a window.",
+       integer(&Job::stride, {1, kMaxInt32})},
       {"text-layout", group, kGenerate, "",
        "How /text is stored: variable-length strings, or UTF-8 bytes with /text/row_splits, which "
        "HDF5 can compress.",
@@ -90,7 +101,7 @@ std::vector<Option> sampling() {
   const std::string group =
       "Sampling (a column of the same name in the prompts file wins row by row)";
   return {
-      {"max-tokens", group, kRuns, "tokens", "Generate at most so many tokens for a prompt.",
+      {"max-tokens", group, kJobs, "tokens", "Generate at most so many tokens for a prompt.",
        integer(&Sampling::max_tokens, {1, kMaxInt32})},
       {"min-tokens", group, kGenerate, "tokens",
        "Neither an ending token nor a stop string ends a text before so many.",
@@ -125,14 +136,14 @@ std::vector<Option> sampling() {
          ids.commas = true;
          return ids;
        }()},
-      {"ignore-eos", group, kRuns, "", "Generate max-tokens tokens, whatever the model says.",
+      {"ignore-eos", group, kJobs, "", "Generate max-tokens tokens, whatever the model says.",
        flag(&Sampling::ignore_eos)},
       {"logprobs", group, kGenerate, "",
        "1: store the chosen tokens' log probabilities; K above 1: those of the K likeliest too.",
        integer(&Sampling::logprobs, {0, 20})},
-      {"num-samples", group, kRuns, "samples", "Generate so many texts for each prompt.",
+      {"num-samples", group, kJobs, "samples", "Generate so many texts for each prompt.",
        integer(&Job::num_samples, {1, 65536})},
-      {"truncate-prompt", group, kRuns, "",
+      {"truncate-prompt", group, kJobs, "",
        "Cut a prompt that is too long for the context at its left or right end; no: the row fails.",
        choice(&Job::truncate_prompt, kTruncations)},
   };
@@ -196,17 +207,17 @@ std::vector<Option> plan() {
        comma_list(integer(&Job::layers_per_stage, {1, 100000}))},
       {"prefill-tokens", group, kRuns, "tokens", "Most tokens of a prefill chunk.",
        integer(&Job::prefill_tokens, {1, 1 << 20})},
-      {"decode-batch", group, kRuns, "sequences", "Most sequences of a decode batch.",
+      {"decode-batch", group, kJobs, "sequences", "Most sequences of a decode batch.",
        integer(&Job::decode_batch, {1, 1 << 20})},
-      {"lanes", group, kRuns, "batches", "Decode batches in flight at once.",
+      {"lanes", group, kJobs, "batches", "Decode batches in flight at once.",
        integer(&Job::lanes, {1, 4096})},
       {"kv-blocks", group, kRuns, "blocks", "KV cache blocks of the pipeline, of 16 tokens each.",
        integer(&Job::kv_blocks, {1, kMaxInt32})},
-      {"mix", group, kRuns, "",
+      {"mix", group, kJobs, "",
        "How prefill and decode share the pipeline: one after the other, steps of both kinds in "
        "flight, or both in one step.",
        choice(&Job::mix, {"auto", "separated", "interleaved", "mixed"})},
-      {"expected-output-tokens", group, kRuns, "tokens",
+      {"expected-output-tokens", group, kJobs, "tokens",
        "Length of an output that the plan counts on; auto: max-tokens with --ignore-eos, else half "
        "of it at first.",
        integer(&Job::expected_output_tokens, {1, kMaxInt32})},
@@ -216,7 +227,7 @@ std::vector<Option> plan() {
 std::vector<Option> reports() {
   const std::string group = "Reports";
   return {
-      {"json", group, kPlan | kInspect, "", "Print one JSON value instead of tables.",
+      {"json", group, kPlan | kEval | kInspect, "", "Print one JSON value instead of tables.",
        flag(&Job::json)},
       {"timeline", group, kGenerate, "FILE",
        "Write what each stage did when, step by step, as text.",
@@ -232,7 +243,7 @@ std::vector<Option> reports() {
 }  // namespace
 
 std::string_view name(Command command) {
-  constexpr std::string_view kNames[] = {"generate", "plan", "convert", "inspect"};
+  constexpr std::string_view kNames[] = {"generate", "plan", "eval", "convert", "inspect"};
   return kNames[static_cast<size_t>(command)];
 }
 
@@ -256,6 +267,12 @@ std::vector<const Option*> options_of(Command command) {
 const Option* find_option(std::string_view name, Command command) {
   for (const auto* option : options_of(command))
     if (option->name == name) return option;
+  return nullptr;
+}
+
+const Option* find_key(std::string_view key) {
+  for (const auto& option : options())
+    if ((option.commands & kRuns) && option.name == key) return &option;
   return nullptr;
 }
 

@@ -55,6 +55,9 @@ const std::vector<Option>& options();
 std::vector<const Option*> options_of(Command command);
 /// nullptr if `command` has no such option.
 const Option* find_option(std::string_view name, Command command);
+/// The option of a key in a job file: any command that runs jobs reads the same files, and leaves
+/// unused what only another one takes. nullptr if there is no such option.
+const Option* find_key(std::string_view key);
 /// A sentence's end for a name that no option of the command has: which one was perhaps meant.
 std::string did_you_mean(std::string_view name, Command command);
 

@@ -40,7 +40,7 @@ size_t count(const std::string& text, const std::string& part) {
 
 TEST(CommandLine, HelpOfACommandHasEachOfItsOptionsOnce) {
   for (const Command command :
-       {Command::kGenerate, Command::kPlan, Command::kConvert, Command::kInspect}) {
+       {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect}) {
     const std::string help = help_text(command);
     for (const auto& option : options()) {
       const bool has = (option.commands & bit(command)) != 0;
@@ -113,7 +113,7 @@ TEST(CommandLine, InspectTakesAFile) {
 TEST(CommandLine, WrongUsageIsASentence) {
   EXPECT_EQ(error_of({"generat"}), "unknown command \"generat\": did you mean generate?");
   EXPECT_EQ(error_of({"xyz"}),
-            "unknown command \"xyz\": want one of generate, plan, convert, inspect");
+            "unknown command \"xyz\": want one of generate, plan, eval, convert, inspect");
   EXPECT_EQ(error_of({"generate", "--max-token", "3"}),
             "unknown flag --max-token: did you mean max-tokens?");
   EXPECT_EQ(error_of({"generate", "-x"}),
@@ -131,7 +131,8 @@ TEST(CommandLine, WrongUsageIsASentence) {
 
 TEST(CommandLine, PrintConfigShowsTheJobAndIsAJobFile) {
   const std::string file = job_file("");
-  const CommandLine request = parse_command_line({"generate", file, "--seed", "9", "--print-config"});
+  const CommandLine request =
+      parse_command_line({"generate", file, "--seed", "9", "--print-config"});
   EXPECT_THAT(request.print, HasSubstr("\nseed = 9\n"));
   EXPECT_THAT(request.print, HasSubstr("model = \"" + testing::TempDir()));
   const std::string printed = testing::TempDir() + "/cli_test_printed.toml";
