@@ -115,7 +115,7 @@ PlanRequest plan_request(const Job& job, const Input& input, const Machines& mac
     request.ranks.push_back({rank.memory_bytes, rank.device + " on " + rank.host});
   request.workload.sequences = input.lengths.rows * job.num_samples;
   request.workload.max_sequence_tokens =
-      input.prompts ? input.lengths.longest_sequence : input.max_model_len;
+      input.lengths.rows > 0 ? input.lengths.longest_sequence : input.max_model_len;
   request.wishes.formats = job.format;
   request.wishes.layers_per_stage = job.layers_per_stage;
   request.wishes.head_format = job.head_format;
