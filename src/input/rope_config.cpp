@@ -1,3 +1,4 @@
+// The rotary positions part of a config: which key says it, in old files and new ones.
 #include <cmath>
 
 #include "input/family_configs.hpp"
