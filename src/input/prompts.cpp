@@ -234,6 +234,7 @@ PromptsFile PromptsFile::open(const std::filesystem::path& path) {
 int64_t PromptsFile::rows() const { return impl_->rows; }
 const std::vector<std::string>& PromptsFile::ignored() const { return impl_->ignored; }
 bool PromptsFile::has_ids() const { return impl_->ids.has_value(); }
+bool PromptsFile::has_token_ids() const { return impl_->tokens.has_value(); }
 
 std::vector<Prompt> PromptsFile::read(int64_t begin, int64_t count,
                                       const Sampling& defaults) const {
