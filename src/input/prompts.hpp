@@ -46,8 +46,6 @@ class PromptsFile {
   bool has_ids() const;
   /// The file holds /prompt_token_ids, no text.
   bool has_token_ids() const;
-  /// The file holds /prompt_token_ids, no text.
-  bool has_token_ids() const;
   /// Rows [begin, begin + count): defaults with the rows' columns applied (NaN or -1 = default).
   std::vector<Prompt> read(int64_t begin, int64_t count, const Sampling& defaults) const;
   /// The /id strings of those rows; empty strings where the file has none.
