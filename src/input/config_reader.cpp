@@ -1,5 +1,6 @@
 #include "input/config_reader.hpp"
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/json.hpp"
@@ -31,6 +32,8 @@ bool ConfigReader::has(std::string_view key) const {
   const auto place = object_->find(key);
   return place != object_->end() && !place->is_null();
 }
+
+bool ConfigReader::mentions(std::string_view key) const { return object_->contains(key); }
 
 const json& ConfigReader::at(std::string_view key) const {
   CHECK(has(key), Exit::kModel, "{}: {}: missing; take the config.json that came with the model",

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -21,7 +21,7 @@ class ConfigReader {
 
   bool has(std::string_view key) const;
   /// Whether the key stands there, be it as null.
-  bool mentions(std::string_view key) const { return object_->contains(key); }
+  bool mentions(std::string_view key) const;
   /// The value; Error(kModel) if absent.
   const nlohmann::json& at(std::string_view key) const;
 

@@ -1,6 +1,7 @@
 #include "input/family_configs.hpp"
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 namespace llmpq {
