@@ -38,7 +38,7 @@ struct Workspace {
   float* attended;   ///< [max_rows, heads * head_dim]
   float* projected;  ///< [max_rows, hidden]
   float* up;         ///< [max_rows, up_rows]
-  float* gated;      ///< [max_rows, ffn]
+  float* gated;      ///< [max_rows, ffn]; `up` itself unless the model is gated
   float* cosine;     ///< [max_model_len, rotary / 2], nullptr without rope
   float* sine;
   float* alibi;        ///< [heads] or nullptr

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cmath>
 #include <future>
 #include <initializer_list>
 #include <span>
 
+#include "input/tensor_shapes.hpp"
+#include "kernels/check.hpp"
 #include "kernels/convert.hpp"
 
 namespace llmpq {
@@ -73,6 +77,23 @@ Norm load_norm(const Loader& from, TensorRole weight, TensorRole bias) {
   return norm;
 }
 
+/// Integer formats cannot hold NaN or infinity, which only a damaged checkpoint has.
+void check_finite(const Source& source, int64_t layer, Format format, std::span<const float> values,
+                  int64_t begin) {
+  uint32_t found = 0;
+  for (float value : values)
+    found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & 0x7f800000u) == 0x7f800000u);
+  if (found == 0) return;
+  const auto bad = std::find_if_not(values.begin(), values.end(),
+                                    [](float value) { return std::isfinite(value); });
+  const int64_t index = bad - values.begin();
+  fail(Exit::kModel,
+       "layer {}, {}: row {}, column {} is {}, which cannot be rounded to {}; the checkpoint is "
+       "damaged, get it anew",
+       layer, name(source.role), begin + index / source.columns, index % source.columns, *bad,
+       name(format));
+}
+
 /// Matrices with the same inputs, their rows one after the other.
 Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Source> sources) {
   Matrix matrix;
@@ -83,6 +104,9 @@ Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Sour
   int64_t first = 0;
   for (const Source& source : sources) {
     for_each_strip(from, source, [&](int64_t begin, int64_t rows, const float* values) {
+      if (!is_16bit(format))
+        check_finite(source, from.layer, format,
+                     {values, static_cast<size_t>(rows * source.columns)}, begin);
       from.backend.pack_rows(from.context, matrix, first + begin, rows, values);
     });
     first += source.rows;
