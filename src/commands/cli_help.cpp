@@ -80,10 +80,9 @@ std::string option_help(const Option& option) {
 
 constexpr std::string_view kExitCodes =
     "EXIT CODES\n"
-    "  0 all rows done            4 model              8 MPI\n"
-    "  1 internal error           5 prompts           10 rows failed (--strict)\n"
-    "  2 usage                    6 output            75 stopped early, everything saved\n"
-    "  3 no plan fits\n";
+    "  0 all rows done       3 no plan fits     6 output\n"
+    "  1 internal error      4 model            8 MPI\n"
+    "  2 usage               5 prompts         10 rows failed (--strict)\n";
 
 constexpr std::string_view kJobNote =
     "JOB is a TOML file whose keys are the flags below without the dashes. Flags beat the file, "

@@ -22,7 +22,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr auto kCode = Exit::kOutput;
 constexpr int64_t kMaxJsonBytes = int64_t{256} << 20;
-constexpr int64_t kRowsShown = 5;
+constexpr int64_t kRowsShown = 10;
 
 /// JSON that somebody stored as text; text that is none stays text.
 Json parsed(const std::string& text) {
@@ -107,13 +107,46 @@ Json describe_one(const fs::path& path) {
   return describe_prompts(path);
 }
 
-void print_rows(std::span<const FinishedRow> rows) {
+/// A prompt in one line.
+std::string shown(const Prompt& prompt, int columns) {
+  return prompt.has_tokens ? std::to_string(prompt.tokens.size()) + " token ids"
+                           : shorten(prompt.text, columns);
+}
+
+/// The prompts of those rows; none if the job's prompts file is not there any more.
+std::vector<std::string> prompts_of(const std::string& job, std::span<const FinishedRow> rows) {
+  const Json options = parsed(job);
+  if (!options.is_object() || !options.contains("prompts") || !options["prompts"].is_string())
+    return {};
+  const fs::path path = options["prompts"].get<std::string>();
+  std::vector<std::string> result;
+  try {
+    const PromptsFile prompts = PromptsFile::open(path);
+    for (const FinishedRow& row : rows) {
+      if (row.row >= prompts.rows()) return {};
+      result.push_back(shown(prompts.read(row.row, 1, {}).at(0), 50));
+    }
+  } catch (const Error&) {
+    return {};
+  }
+  return result;
+}
+
+/// `prompts`: one for each row, or none.
+void print_rows(std::span<const FinishedRow> rows, const std::vector<std::string>& prompts) {
   if (rows.empty()) return;
-  Table table({"row", "sample", "finish", "tokens", "text or error"});
-  for (const FinishedRow& row : rows) {
-    table.add({std::to_string(row.row), std::to_string(row.sample),
-               std::string(name(row.finish_reason)), std::to_string(row.token_ids.size()),
-               shorten(row.error.empty() ? row.text : row.error, 80)});
+  std::vector<std::string> head{"row", "sample", "finish", "tokens"};
+  if (!prompts.empty()) head.push_back("prompt");
+  head.push_back("text or error");
+  Table table(head);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const FinishedRow& row = rows[i];
+    std::vector<std::string> cells{std::to_string(row.row), std::to_string(row.sample),
+                                   std::string(name(row.finish_reason)),
+                                   std::to_string(row.token_ids.size())};
+    if (!prompts.empty()) cells.push_back(prompts[i]);
+    cells.push_back(shorten(row.error.empty() ? row.text : row.error, 80));
+    table.add(cells);
   }
   std::fputs(("\n" + table.text()).c_str(), stdout);
 }
@@ -121,21 +154,19 @@ void print_rows(std::span<const FinishedRow> rows) {
 void print_first_rows(const fs::path& path, const std::string& kind) {
   if (kind == "output") {
     const ResultReader result(path);
-    print_rows(result.read(0, std::min(kRowsShown, result.rows())));
+    const auto rows = result.read(0, std::min(kRowsShown, result.rows()));
+    print_rows(rows, prompts_of(result.head().job, rows));
   } else if (kind == "journal") {
     JournalFile file = JournalFile::open(path, h5::File::Mode::kLive);
     const JournalRows rows(file, file.last_commit());
     std::vector<int64_t> latest(static_cast<size_t>(std::min(kRowsShown, rows.count())));
     std::iota(latest.begin(), latest.end(), rows.count() - static_cast<int64_t>(latest.size()));
-    print_rows(rows.rows(rows.records(latest)));
+    print_rows(rows.rows(rows.records(latest)), {});
   } else if (kind == "prompts") {
     const PromptsFile prompts = PromptsFile::open(path);
     Table table({"row", "prompt"});
     for (const Prompt& prompt : prompts.read(0, std::min(kRowsShown, prompts.rows()), {})) {
-      const std::string text = prompt.has_tokens
-                                   ? std::to_string(prompt.tokens.size()) + " token ids"
-                                   : shorten(prompt.text, 100);
-      table.add({std::to_string(prompt.row), text});
+      table.add({std::to_string(prompt.row), shown(prompt, 100)});
     }
     std::fputs(("\n" + table.text()).c_str(), stdout);
   }

@@ -227,7 +227,7 @@ std::vector<Option> plan() {
 std::vector<Option> reports() {
   const std::string group = "Reports";
   return {
-      {"json", group, kPlan | kEval | kInspect, "", "Print one JSON value instead of tables.",
+      {"json", group, kRuns | kInspect, "", "Print one JSON value instead of tables.",
        flag(&Job::json)},
       {"timeline", group, kGenerate, "FILE",
        "Write what each stage did when, step by step, as text.",

@@ -82,6 +82,18 @@ TEST(CommandLine, FlagsBeatTheFileAndLaterFlagsEarlierOnes) {
   EXPECT_EQ(request.job.sampling.presence_penalty, -1.5f);
 }
 
+TEST(CommandLine, TheJobFilesOfTheRepositoryAreRight) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(LLMPQ_DATA "/../jobs")) {
+    if (entry.path().extension() != ".toml") continue;
+    ++files;
+    const CommandLine line = parse_command_line({"generate", entry.path().string()});
+    EXPECT_EQ(line.job.model.filename(), "tiny") << entry.path();
+    EXPECT_EQ(line.job.output.stem(), entry.path().stem());
+  }
+  EXPECT_GE(files, 3);
+}
+
 TEST(CommandLine, RelativePathsStartWhereTheyAreWritten) {
   const CommandLine request = parse_command_line({"generate", job_file(""), "--output", "out.h5"});
   EXPECT_EQ(request.job.model, std::filesystem::path(testing::TempDir()) / "m");
