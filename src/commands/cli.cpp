@@ -119,7 +119,7 @@ CommandLine printed(std::string text) { return {std::move(text), std::nullopt, J
 
 CommandLine parse_command_line(const std::vector<std::string>& words) {
   if (words.empty() || asks_for_help(words[0])) return printed(help_text());
-  if (words[0] == "--version") return printed(version_text());
+  if (words[0] == "--version") return printed(version_text() + "\n");
   const Command command = parse_command(words[0]);
   const std::vector<std::string> rest(words.begin() + 1, words.end());
   if (std::any_of(rest.begin(), rest.end(), asks_for_help)) return printed(help_text(command));

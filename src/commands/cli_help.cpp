@@ -160,6 +160,6 @@ std::string help_text(Command command) {
   return text + "\n" + std::string(kExitCodes);
 }
 
-std::string version_text() { return "llmpq " LLMPQ_VERSION "\n"; }
+std::string version_text() { return "llmpq " LLMPQ_VERSION; }
 
 }  // namespace llmpq

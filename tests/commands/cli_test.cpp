@@ -63,7 +63,7 @@ TEST(CommandLine, HelpShowsDefaultsAndUnits) {
 TEST(CommandLine, HelpAndVersionWinOverEverything) {
   EXPECT_EQ(parse_command_line({}).print, help_text());
   EXPECT_EQ(parse_command_line({"--help"}).print, help_text());
-  EXPECT_EQ(parse_command_line({"--version"}).print, version_text());
+  EXPECT_EQ(parse_command_line({"--version"}).print, version_text() + "\n");
   EXPECT_EQ(parse_command_line({"generate", "no such file", "--nonsense", "--help"}).print,
             help_text(Command::kGenerate));
 }
