@@ -1,0 +1,164 @@
+#include "input/convert.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/expect_error.hpp"
+#include "base/file.hpp"
+#include "base/hdf5.hpp"
+#include "base/temp_folder.hpp"
+#include "input/prompts.hpp"
+
+namespace llmpq {
+namespace {
+
+class Convert : public testing::Test {
+ protected:
+  std::filesystem::path write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+    return folder_ / name;
+  }
+  std::filesystem::path convert(const std::filesystem::path& from, const std::string& to) {
+    const auto sink = make_prompt_sink(folder_ / to, kind_of_name(to));
+    const auto source = open_prompt_source(from);
+    PromptRecord record;
+    while (source->next(record)) sink->add(record);
+    sink->finish();
+    return folder_ / to;
+  }
+  std::string text_of(const std::filesystem::path& path) {
+    return read_file(path, 1 << 30, Exit::kInternal);
+  }
+  void expect_error(const std::string& name, const std::string& text, const std::string& part) {
+    const auto path = write(name, text);
+    EXPECT_ERROR(convert(path, "out.h5"), Exit::kPrompts, part);
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(Convert, JsonlToHdf5AndBackIsTheSame) {
+  const std::string jsonl =
+      R"({"id":"a","prompt":"one\nline","max_tokens":5,"temperature":0.25,"stop":["x","y"]})"
+      "\n"
+      R"({"id":"","prompt":"żółć"})"
+      "\n"
+      R"({"id":"c","prompt":"","ignore_eos":true,"seed":9007199254740993,"stop":"z"})"
+      "\n";
+  const auto h5 = convert(write("in.jsonl", jsonl), "p.h5");
+  EXPECT_EQ(text_of(convert(h5, "back.jsonl")), jsonl);
+  const auto window = PromptsFile::open(h5).read(0, 3, {});
+  EXPECT_EQ(window[0].text, "one\nline");
+  EXPECT_EQ(window[0].sampling.max_tokens, 5);
+  EXPECT_EQ(window[0].sampling.temperature, 0.25F);
+  EXPECT_EQ(window[1].sampling.max_tokens, 256);
+  EXPECT_EQ(window[2].sampling.seed, 9007199254740993u);
+  EXPECT_TRUE(window[2].sampling.ignore_eos);
+  EXPECT_EQ(window[2].sampling.stop, std::vector<std::string>{"z"});
+}
+
+TEST_F(Convert, BatchLinesOfOpenAi) {
+  const auto h5 = convert(
+      write(
+          "in.jsonl",
+          R"({"custom_id":"r1","method":"POST","url":"/v1/completions","body":{"model":"m","prompt":"hi","max_tokens":3}})"
+          "\n\n"
+          R"({"custom_id":"r2","method":"POST","url":"/v1/completions","body":{"prompt":"ho","top_p":0.5,"max_completion_tokens":4}})"),
+      "p.h5");
+  const PromptsFile prompts = PromptsFile::open(h5);
+  EXPECT_EQ(prompts.read_ids(0, 2), (std::vector<std::string>{"r1", "r2"}));
+  const auto window = prompts.read(0, 2, {});
+  EXPECT_EQ(window[0].text, "hi");
+  EXPECT_EQ(window[0].sampling.max_tokens, 3);
+  EXPECT_EQ(window[1].sampling.max_tokens, 4);
+  EXPECT_EQ(window[1].sampling.top_p, 0.5F);
+}
+
+TEST_F(Convert, TokenIdsKeepTheirForm) {
+  const std::string jsonl = "{\"prompt_token_ids\":[5,6,7]}\n{\"prompt_token_ids\":[]}\n";
+  const auto h5 = convert(write("in.jsonl", jsonl), "p.h5");
+  EXPECT_TRUE(PromptsFile::open(h5).read(0, 1, {})[0].has_tokens);
+  EXPECT_EQ(text_of(convert(h5, "back.jsonl")), jsonl);
+  EXPECT_ERROR(convert(h5, "back.txt"), Exit::kPrompts, "the prompts are token ids");
+}
+
+TEST_F(Convert, CsvWithQuotesCommasAndLineBreaks) {
+  const std::string csv =
+      "\xEF\xBB\xBFid,prompt,max_tokens,temperature,ignore_eos,note\r\n"
+      "1,\"a, \"\"b\"\"\nc\",7,,true,x\r\n"
+      "2,,,0.5,,\r\n";
+  const auto h5 = convert(write("in.csv", csv), "p.h5");
+  const auto window = PromptsFile::open(h5).read(0, 2, {});
+  EXPECT_EQ(window[0].text, "a, \"b\"\nc");
+  EXPECT_EQ(window[0].sampling.max_tokens, 7);
+  EXPECT_TRUE(window[0].sampling.ignore_eos);
+  EXPECT_EQ(window[1].text, "");
+  EXPECT_EQ(window[1].sampling.temperature, 0.5F);
+  const auto again = convert(convert(h5, "again.csv"), "q.h5");
+  EXPECT_EQ(PromptsFile::open(again).content_hash(),
+            PromptsFile::open(convert(h5, "r.h5")).content_hash());
+  EXPECT_EQ(text_of(convert(again, "again.jsonl")), text_of(convert(h5, "once.jsonl")));
+}
+
+TEST_F(Convert, TextIsOnePromptALine) {
+  const auto h5 = convert(write("in.txt", "first\r\n\nthird"), "p.h5");
+  const auto window = PromptsFile::open(h5).read(0, 3, {});
+  EXPECT_EQ(window[0].text, "first");
+  EXPECT_EQ(window[1].text, "");
+  EXPECT_EQ(window[2].text, "third");
+  EXPECT_EQ(text_of(convert(h5, "back.txt")), "first\n\nthird\n");
+  EXPECT_EQ(one_line("a\nb\rc"), "a\\nb\\rc");
+}
+
+TEST_F(Convert, ColumnsMayBeginLateInLongFiles) {
+  std::string jsonl;
+  for (int row = 0; row < 5000; ++row) {
+    jsonl += row == 3000
+                 ? "{\"prompt\": \"p\", \"max_tokens\": 9, \"top_p\": 0.5}\n"
+                 : "{\"prompt\": \"" + std::string(static_cast<size_t>(row % 90), 'x') + "\"}\n";
+  }
+  const PromptsFile prompts = PromptsFile::open(convert(write("in.jsonl", jsonl), "p.h5"));
+  ASSERT_EQ(prompts.rows(), 5000);
+  const auto window = prompts.read(2999, 3, {});
+  EXPECT_EQ(window[0].sampling.max_tokens, 256);
+  EXPECT_EQ(window[1].sampling.max_tokens, 9);
+  EXPECT_EQ(window[1].sampling.top_p, 0.5F);
+  EXPECT_EQ(window[2].sampling.top_p, 1);
+  EXPECT_EQ(prompts.read(4999, 1, {})[0].text.size(), 4999u % 90);
+}
+
+TEST_F(Convert, AnEmptyFileMakesNoRows) {
+  EXPECT_EQ(PromptsFile::open(convert(write("in.jsonl", ""), "p.h5")).rows(), 0);
+  EXPECT_EQ(PromptsFile::open(convert(write("in.csv", "prompt\n"), "q.h5")).rows(), 0);
+}
+
+TEST_F(Convert, FaultsAreToldWithFileAndLine) {
+  expect_error("a.jsonl", "{\"prompt\": \"x\"}\n{\"prompt\": ", "a.jsonl:2: not JSON");
+  expect_error("b.jsonl", "[1]", "b.jsonl:1: want a JSON object, found array");
+  expect_error("c.jsonl", "{\"max_tokens\": 3}", "c.jsonl:1: want one of the keys prompt, text");
+  expect_error("d.jsonl", "{\"prompt\": \"x\", \"max_tokens\": \"many\"}",
+               "d.jsonl:1: max_tokens: want a number, found \"many\"");
+  expect_error("e.jsonl", "{\"prompt\": \"x\", \"top_k\": 1.5}", "top_k: want an integer");
+  expect_error("f.jsonl", R"({"custom_id": "1", "body": {"messages": []}})",
+               "f.jsonl:1: has chat messages, which need a chat template");
+  expect_error("g.jsonl", "{\"prompt\": [1, -2]}", "prompt: want token ids, found -2");
+  expect_error("h.jsonl", "{\"prompt\": \"a\"}\n{\"prompt\": [1]}", "record 1 is token ids");
+  expect_error("i.jsonl", "{\"prompt\": \"a\\u0000b\"}", "U+0000");
+  expect_error("j.csv", "id,max_tokens\n1,2\n", "want a column prompt or text in the header");
+  expect_error("k.csv", "id,prompt\n1\n", "k.csv:2: want 2 fields like the header, found 1");
+  expect_error("l.csv", "prompt\n\"open", "l.csv:2: a quoted field does not end");
+  expect_error("m.csv", "prompt\na\"b\n", "m.csv:2: a quote inside a field");
+  expect_error("n.csv", "", "want a header");
+  expect_error("o.csv", "prompt,seed\nx,12.5\n", "seed: want an integer, found 12.5");
+  expect_error("p.jsonl", "{\"prompt\": \"x\", \"seed\": 18446744073709551615}",
+               "seed: want at most");
+  EXPECT_ERROR(open_prompt_source(folder_ / "none.jsonl"), Exit::kPrompts, "cannot be opened");
+  EXPECT_ERROR(kind_of_name("prompts.parquet"), Exit::kUsage, "must show in its name");
+  EXPECT_ERROR(make_prompt_sink(folder_ / "no/x.jsonl", FileKind::kJsonl), Exit::kOutput,
+               "cannot be written");
+}
+
+}  // namespace
+}  // namespace llmpq
