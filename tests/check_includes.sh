@@ -50,12 +50,17 @@ mapfile -t sources < <(git ls-files 'kernels/*.cpp' 'kernels/*.hpp' 'kernels/*.c
   'kernels/*.cuh' 'src/*/*.cpp' 'src/*/*.hpp')
 for file in "${sources[@]}"; do check_order "$file"; done
 
-while IFS= read -r line; do offend "heavy header in a header: $line"; done < <(
-  git ls-files 'kernels/*.hpp' 'src/*.hpp' | xargs grep -nE "^ *# *include *[<\"]($heavy)" || true)
+# A header that only one file includes is a part of that file, and may be as heavy as it.
+while IFS= read -r header; do
+  users=$(git grep -lF "#include \"${header#src/}\"" -- 'kernels' 'src' 'tests' | wc -l)
+  if [ "$users" -gt 1 ]; then offend "$header: $users files include it, and it is slow to compile"; fi
+done < <(git grep -lE "^ *# *include *[<\"]($heavy)" -- 'kernels/*.hpp' 'src/*.hpp' || true)
 
 while IFS= read -r file; do
   room=$(echo "$file" | cut -d/ -f2)
-  if [ -z "$(position "$room")" ]; then offend "$file: tests/ mirrors the rooms"; fi
+  if [[ -z "$(position "$room")" && $room != mpi && $room != program ]]; then
+    offend "$file: tests/ mirrors the rooms, beside mpi/ and program/"
+  fi
 done < <(git ls-files 'tests/*_test.cpp')
 
 while IFS= read -r file; do
