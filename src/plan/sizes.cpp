@@ -42,7 +42,8 @@ int64_t least_kv_blocks(const PlanRequest& request) {
 }
 
 int64_t useful_kv_blocks(const PlanRequest& request, const MicroBatches& batches) {
-  const int64_t places = (int64_t{batches.lanes} + 1) * batches.decode_batch;
+  const int64_t ahead = batches.mix == Mix::kSeparated ? 0 : 1;
+  const int64_t places = (batches.lanes + ahead) * batches.decode_batch;
   const int64_t sequences = std::min(places, std::max<int64_t>(1, request.workload.sequences));
   return std::min<int64_t>(sequences * least_kv_blocks(request),
                            std::numeric_limits<int32_t>::max());

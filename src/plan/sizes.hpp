@@ -21,8 +21,8 @@ std::vector<MicroBatches> choose_micro_batches(const PlanRequest& request, int64
 
 /// Blocks for the longest sequence alone: with fewer the job cannot run.
 int64_t least_kv_blocks(const PlanRequest& request);
-/// Blocks beyond which the workload uses none: for every place in a lane and one batch more (which
-/// is prefilled ahead) a sequence of full length.
+/// Blocks beyond which the workload uses none: for every place in a lane, and (unless separated)
+/// one batch more that is prefilled ahead, a sequence of full length.
 int64_t useful_kv_blocks(const PlanRequest& request, const MicroBatches& batches);
 
 }  // namespace llmpq

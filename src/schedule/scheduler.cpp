@@ -21,7 +21,7 @@ int32_t max_step_samples(const SchedulerConfig& config) {
 /// While all places are taken there is time to wait for a chunk that is full. Where places are
 /// free, or nothing more would come, whatever there is goes out.
 bool Scheduler::State::worthwhile(const Chunk& chunk) const {
-  if (chunk.parts.empty() || chunks_under_way >= config.chunks_in_flight) return false;
+  if (chunk.parts.empty()) return false;
   const int64_t prefilled = kv.holders() - (unfinished_prefill ? 1 : 0);
   return chunk.full || chunk.all_taken || prefilled < capacity();
 }
@@ -31,8 +31,7 @@ std::optional<Step> Scheduler::State::separated_step() {
   if (wave_decodes && kv.holders() == 0 && under_way.empty()) wave_decodes = false;
   if (!wave_decodes) {
     const Chunk chunk = plan_chunk();
-    if (!chunk.parts.empty())
-      return chunks_under_way < config.chunks_in_flight ? chunk_step(chunk) : std::nullopt;
+    if (!chunk.parts.empty()) return chunk_step(chunk);
     if (!under_way.empty() || decoding() == 0) return std::nullopt;
     wave_decodes = true;
   }

@@ -37,9 +37,10 @@ int64_t Scheduler::State::max_running() const {
 }
 
 /// The next rows to prefill: the rest of the prompt that was cut, then waiting sequences by age, as
-/// long as rows, samples, places and blocks last.
+/// long as rows, samples, places and blocks last. Empty while enough chunks are under way.
 Chunk Scheduler::State::plan_chunk() const {
   Chunk chunk;
+  if (chunks_under_way >= config.chunks_in_flight) return chunk;
   int64_t samples = 0;
   KvHoldings::Offer offer = kv.offer();
   const auto append = [&](Sequence& s) {

@@ -61,6 +61,22 @@ TEST(Scheduler, EverySequenceGetsItsTokensWhateverTheConfig) {
   RecordProperty("preemptions", static_cast<int>(preemptions));
 }
 
+TEST(Scheduler, NobodyIsPreemptedWhereExpectationsHold) {
+  int64_t held_back = 0;
+  for (uint32_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    auto requests = random_requests(random, 25, 40, 30);
+    for (FakeRequest& request : requests) request.expected_tokens = request.max_tokens;
+    FakePipeline pipeline(random_config(random, 69), requests);
+    pipeline.run(&random);
+    ASSERT_FALSE(HasFailure());
+    EXPECT_EQ(pipeline.scheduler().counts().preemptions, 0);
+    for (const auto& sent : pipeline.sent) held_back += sent.waiting > 0 && sent.free_blocks > 4;
+  }
+  EXPECT_GT(held_back, 1000);
+}
+
 TEST(Scheduler, TheSameWorkIsScheduledTheSameWay) {
   for (uint32_t seed = 0; seed < 20; ++seed) {
     std::mt19937 random(seed);
