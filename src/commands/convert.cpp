@@ -89,6 +89,7 @@ struct Unfinished {
 }  // namespace
 
 int run_convert(const Job& job) {
+  set_log_level(job.log_level);
   const FileKind kind = kind_of_name(job.output);
   check_target(job);
   const auto results = std::ranges::count_if(job.input, is_result);
