@@ -11,6 +11,8 @@
 namespace llmpq {
 namespace {
 
+constexpr int kDeepestClass = 8;
+
 class Translator {
  public:
   Translator(std::string_view pattern, const std::string& where)
@@ -170,20 +172,50 @@ class Translator {
   void bracket() {
     out_ += take();
     if (peek() == '^') out_ += take();
+    class_inside(0);
+    out_ += ']';
+  }
+
+  /// Up to the closing bracket. A class within the class adds its characters: it is written flat.
+  void class_inside(int depth) {
+    if (depth > kDeepestClass) refuse("a class nested so deep");
     if (peek() == ']') refuse("a class that begins with ]");
+    const size_t begin = at_;
+    bool after_set = false;  // a set of characters, not one, stands right before
     while (!done() && peek() != ']') {
-      if (peek() == '\\') {
+      const bool set = is_set();
+      if (peek() == '-') {
+        dash(at_ == begin, after_set);
+      } else if (peek() == '\\') {
         escape(true);
       } else if (peek() == '[') {
-        refuse("a class within a class");
+        if (peek(1) == ':') refuse("a POSIX class");
+        if (peek(1) == '^') refuse("a negated class within a class");
+        ++at_;
+        class_inside(depth + 1);
       } else if (peek() == '&' && peek(1) == '&') {
         refuse("an intersection of classes");
       } else {
         out_ += take();
       }
+      after_set = set;
     }
     if (done()) refuse("a class without its closing bracket");
-    out_ += take();
+    ++at_;
+  }
+
+  /// Whether a class or an escape that stands for several characters comes next.
+  bool is_set() const {
+    return peek() == '[' || (peek() == '\\' && std::string_view("sSdDwWhHpP").find(peek(1)) !=
+                                                   std::string_view::npos);
+  }
+
+  /// A dash stands for itself at either end of a class, else it makes a range of two characters.
+  void dash(bool first, bool after_set) {
+    ++at_;
+    const bool itself = first || peek() == ']';
+    if (!itself && (after_set || is_set())) refuse("a range that ends in a class");
+    out_ += itself ? "\\-" : "-";
   }
 
   void group() {

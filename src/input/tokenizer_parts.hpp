@@ -25,7 +25,7 @@ struct TokenizerParts {
   std::vector<PreTokenizerStep> pre_tokenizer;
   Bpe model;
   std::vector<TemplatePart> post_processor;  ///< never empty: at least the text
-  std::vector<DecoderStep> decoder;          ///< never empty: without one, tokens are joined
+  std::vector<DecoderStep> decoder;          ///< by spaces where the file has none
 };
 
 /// Parses and checks a tokenizer.json; see Tokenizer::parse.

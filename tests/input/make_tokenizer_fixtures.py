@@ -226,6 +226,33 @@ def deepseek():
     return t
 
 
+def bloom():
+    t = byte_level(600, split_bytes(" ?[^(\\s|[.,!?…。，、।۔،])]+"))
+    t.decoder = decoders.ByteLevel()
+    t.post_processor = processors.ByteLevel(trim_offsets=False)
+    t.add_special_tokens(["<unk>", "<s>", "</s>", "<pad>"])
+    return t
+
+
+def falcon():
+    t = byte_level(500, pre_tokenizers.Sequence([
+        pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.ByteLevel(add_prefix_space=False),
+        pre_tokenizers.Digits(), pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")]))
+    t.decoder = decoders.ByteLevel()
+    t.add_special_tokens([">>TITLE<<", "<|endoftext|>"])
+    return t
+
+
+def gemma():
+    t = sentencepiece(700)
+    t.normalizer = normalizers.Replace(" ", "▁")
+    t.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(),
+                                   decoders.Fuse()])
+    t.add_tokens([AddedToken("\n\n", normalized=False), AddedToken("▁▁▁", normalized=False)])
+    return t
+
+
 def normal():
     """The other normalizers and simple pre-tokenizers, characters as tokens, no decoder."""
     t = trained(400, pre_tokenizers.Whitespace(), normalizer=normalizers.NFKD(), special=["[UNK]"])
@@ -254,7 +281,8 @@ def splits():
     return t
 
 
-TOKENIZERS = [gpt2, llama3, qwen2, llama2, mistral, gappy, added, o200k, deepseek, normal, splits]
+TOKENIZERS = [gpt2, llama3, qwen2, llama2, mistral, gappy, added, o200k, deepseek, bloom, falcon, gemma,
+              normal, splits]
 
 
 def fixed_texts():

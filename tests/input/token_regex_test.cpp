@@ -41,6 +41,9 @@ TEST(Regex, MeansWhatOnigurumaMeans) {
   EXPECT_EQ(found(R"((?i:'s))", "'s'S'\xC5\xBF"), (Strings{"'s", "'S", "'\xC5\xBF"}));
   EXPECT_EQ(found(R"((?i)a|b)", "AB"), (Strings{"A", "B"}));
   EXPECT_EQ(found(R"(\x41\x{42}\u0043)", "ABC"), (Strings{"ABC"}));
+  EXPECT_EQ(found(R"([^(\s|[.,])]+)", "a,b(c d|e[f"), (Strings{"a", "b", "c", "d", "e[f"}));
+  EXPECT_EQ(found(R"([a[-z]]+)", "am-z"), (Strings{"a", "-z"}));
+  EXPECT_EQ(found(R"([\w-]+)", "a-b+c"), (Strings{"a-b", "c"}));
   EXPECT_EQ(found(R"(\p{Han}+)", "\xE3\x80\x81\xE4\xBD\xA0"), (Strings{"\xE4\xBD\xA0"}));
 }
 
@@ -55,8 +58,12 @@ TEST(Regex, RefusesWhatItCannotTranslate) {
   const std::pair<const char*, const char*> refused[] = {
       {R"([^\P{L}])", "a negated class within a class"},
       {R"([\W])", "a negated class within a class"},
-      {R"([a[bc]])", "a class within a class"},
-      {R"([[:alpha:]])", "a class within a class"},
+      {R"([a[^bc]])", "a negated class within a class"},
+      {R"([[:alpha:]])", "a POSIX class"},
+      {R"([a-\d])", "a range that ends in a class"},
+      {R"([\d-a])", "a range that ends in a class"},
+      {R"([[ab]-z])", "a range that ends in a class"},
+      {R"([[[[[[[[[[a]]]]]]]]]])", "a class nested so deep"},
       {R"([a-z&&b])", "an intersection"},
       {R"([]a])", "a class that begins with ]"},
       {R"([ab)", "a class without its closing bracket"},

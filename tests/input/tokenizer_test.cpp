@@ -151,7 +151,8 @@ TEST_P(Fixture, TokensAndIdsAgree) {
 
 INSTANTIATE_TEST_SUITE_P(All, Fixture,
                          testing::Values("gpt2", "llama3", "qwen2", "llama2", "mistral", "gappy",
-                                         "added", "o200k", "deepseek", "normal", "splits", "tiny"),
+                                         "added", "o200k", "deepseek", "bloom", "falcon", "gemma",
+                                         "normal", "splits", "tiny"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(Tokenizer, KnowsSpecialTokens) {
