@@ -19,8 +19,9 @@ build tests
 report=$PWD/build/tests.xml
 rm -f "$report"
 echo "== running the tests"
+status=0
 ctest --test-dir build --output-on-failure --parallel "$(nproc)" "${labels[@]}" \
-  --output-junit "$report" </dev/null || true
+  --output-junit "$report" </dev/null || status=$?
 
 # The counts stand in the first element of ctest's report.
 count() { grep -m1 -o "$1=\"[0-9]*\"" "$report" | head -n1 | grep -o '[0-9]*'; }
@@ -28,4 +29,4 @@ total=$(count tests) failed=$(count failures)
 skipped=$(($(count skipped) + $(count disabled)))
 passed=$((total - failed - skipped))
 echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+[ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
