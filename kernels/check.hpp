@@ -31,9 +31,17 @@ class Error : public std::runtime_error {
  public:
   Error(Exit code, const std::string& sentence) : std::runtime_error(sentence), code_(code) {}
   Exit code() const { return code_; }
+  /// The user has read the sentence already: main() only returns the code.
+  bool told() const { return told_; }
+  Error as_told() const {
+    Error error = *this;
+    error.told_ = true;
+    return error;
+  }
 
  private:
   Exit code_;
+  bool told_ = false;
 };
 
 /// Throws Error(code, sentence); the sentence is a libfmt format string with its arguments.

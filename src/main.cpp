@@ -1,10 +1,13 @@
 // The program: reads the command line, runs the command, and is the only place that catches errors.
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "base/log.hpp"
 #include "commands/cli.hpp"
 #include "commands/convert.hpp"
 #include "commands/eval.hpp"
@@ -44,8 +47,13 @@ int run(const std::vector<std::string>& words) {
   return static_cast<int>(llmpq::Exit::kInternal);
 }
 
-void print_error(const char* prefix, const char* sentence) {
-  if (is_first_rank()) std::fprintf(stderr, "llmpq: %s: %s\n", prefix, sentence);
+/// Before MPI is up the ranks cannot wait for each other, and a launcher kills the others when the
+/// first one exits: the first rank gets time to speak.
+void tell(const std::string& sentence) {
+  if (is_first_rank())
+    llmpq::print_error(sentence);
+  else
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
 }
 
 }  // namespace
@@ -54,10 +62,10 @@ int main(int argc, char** argv) {
   try {
     return run({argv + 1, argv + argc});
   } catch (const llmpq::Error& error) {
-    print_error("error", error.what());
+    if (!error.told()) tell(error.what());
     return static_cast<int>(error.code());
   } catch (const std::exception& error) {
-    print_error("internal error", error.what());
+    tell(std::string("internal error: ") + error.what());
     return static_cast<int>(llmpq::Exit::kInternal);
   }
 }

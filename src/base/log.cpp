@@ -1,6 +1,7 @@
 #include "base/log.hpp"
 
 #include <unistd.h>
+#include <cstdio>
 
 #include <boost/log/attributes/value_extraction.hpp>
 #include <boost/log/core.hpp>
@@ -120,6 +121,11 @@ void log_line(LogLevel level, std::string_view text) {
     stream.flush();
     log.push_record(std::move(record));
   }
+}
+
+void print_error(const std::string& sentence) {
+  std::fprintf(stderr, "llmpq: error: %s\n", sentence.c_str());
+  std::fflush(stderr);
 }
 
 }  // namespace llmpq

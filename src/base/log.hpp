@@ -19,6 +19,9 @@ void set_log_level(LogLevel level);
 /// Keeps one line at the bottom of the terminal, below the log: the progress bar. Empty: none.
 void show_status_line(const std::string& line);
 
+/// The sentence of an error that ends the program: "llmpq: error: ..." on stderr, for people.
+void print_error(const std::string& sentence);
+
 /// One line; line breaks inside `text` are written as they are.
 void log_line(LogLevel level, std::string_view text);
 

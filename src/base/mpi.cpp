@@ -146,7 +146,11 @@ void Mpi::agree(const std::optional<Error>& mine) const {
   if (first == size_) return;
   int code = mine ? static_cast<int>(mine->code()) : 0;
   CHECK_MPI(MPI_Bcast(&code, 1, MPI_INT, first, handle_->world));
-  throw Error(static_cast<Exit>(code), broadcast(mine ? std::string(mine->what()) : "", first));
+  const Error agreed(static_cast<Exit>(code),
+                     broadcast(mine ? std::string(mine->what()) : "", first));
+  if (rank_ == 0) print_error(agreed.what());
+  barrier();  // a launcher kills the others when the first one exits: nobody does before it is told
+  throw agreed.as_told();
 }
 
 void Mpi::agreed(const std::function<void()>& work) const {

@@ -45,7 +45,8 @@ class Mpi {
   /// Collective: the largest of the ranks' values.
   double max(double value) const;
 
-  /// Collective: if any rank brings an error, all ranks throw the lowest such rank's.
+  /// Collective: if any rank brings an error, rank 0 tells the user the lowest such rank's, and all
+  /// ranks throw it as told.
   void agree(const std::optional<Error>& mine) const;
   /// Collective: runs `work` here and agrees on what it threw; other exceptions are kInternal.
   void agreed(const std::function<void()>& work) const;

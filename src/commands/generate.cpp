@@ -120,6 +120,9 @@ int run_generate(const Job& job) {
   const Machines machines = find_machines(mpi, job);
   const Plan plan = decide(mpi, kept, input, machines);
   Share share = load_share(mpi, job, input, machines, plan);
+  mpi.agreed([&] {
+    if (mpi.rank() == 0) begin_output(job, input, output);
+  });
 
   Timeline timeline{.rank = mpi.rank(), .computing = {}, .transfers = {}};
   Timeline* const wanted = job.timeline.empty() ? nullptr : &timeline;

@@ -50,8 +50,10 @@ nlohmann::json fingerprint(const Job& job, const Input& input) {
   return print;
 }
 
-std::string versions() { const nlohmann::json versions{{"llmpq", version_text()}, {"compiler", __VERSION__}};
-  return dump_json(versions); }
+std::string versions() {
+  const nlohmann::json versions{{"llmpq", version_text()}, {"compiler", __VERSION__}};
+  return dump_json(versions);
+}
 
 JournalHead journal_head(const Job& job, const Input& input) {
   JournalHead head;
@@ -94,10 +96,7 @@ OutputJob open_output(const Job& job, const Input& input, OutputState state) {
   output.path = output_path(job);
   output.lock = std::make_unique<OutputLock>(output.path, job_id());
   output.continued = state == OutputState::kContinue;
-  if (!output.continued) {
-    output.journal = Journal::create(output.path, journal_head(job, input));
-    return output;
-  }
+  if (!output.continued) return output;
   output.journal = Journal::resume(output.path);
   check_unchanged(*output.journal, job, input, OutputPaths(output.path).part.string());
   const JournalCounts counts = output.journal->counts();
@@ -106,9 +105,13 @@ OutputJob open_output(const Job& job, const Input& input, OutputState state) {
   return output;
 }
 
+void begin_output(const Job& job, const Input& input, OutputJob& output) {
+  if (!output.journal) output.journal = Journal::create(output.path, journal_head(job, input));
+}
+
 Job keep_formats(const Job& job, const OutputJob& output) {
   Job kept = job;
-  if (output.journal->plans().empty()) return kept;
+  if (!output.continued || output.journal->plans().empty()) return kept;
   const Plan first = parse_plan(output.journal->plans().front(), "the journal's first plan");
   const std::vector<Format> formats = layer_formats(first);
   for (size_t i = 0; i < formats.size() && !job.format.empty(); ++i) {

@@ -20,14 +20,18 @@ std::filesystem::path output_path(const Job& job);
 struct OutputJob {
   std::filesystem::path path;
   std::unique_ptr<OutputLock> lock;
-  std::unique_ptr<Journal> journal;
+  std::unique_ptr<Journal> journal;  ///< none before begin_output()
   bool continued = false;  ///< rows of an earlier run are in it
 };
 
-/// Takes the lock, then begins a journal or goes on with the one that is there. Error(kOutput): it
+/// Takes the lock and, where rows are to be gone on with, opens their journal. Error(kOutput): it
 /// is locked, torn, or belongs to a job with another model, other prompts or other sampling (the
 /// sentence says which).
 OutputJob open_output(const Job& job, const Input& input, OutputState state);
+
+/// Begins the journal of a fresh job: the first change on disk, when nothing can go wrong any more
+/// that the user would have to mend first.
+void begin_output(const Job& job, const Input& input, OutputJob& output);
 
 /// The job with the formats of the plan that the journal's first rows were made with: they belong
 /// to the job, as sampling does. Error(kOutput) if the job asks for others.

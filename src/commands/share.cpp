@@ -75,8 +75,7 @@ void or_abort(const Mpi& mpi, const std::function<void()>& work) {
   } catch (const std::exception& error) {
     sentence = error.what();
   }
-  fmt::print(stderr, "llmpq: error: rank {} on {}: {}\n", mpi.rank(), mpi.host(), sentence);
-  std::fflush(stderr);
+  print_error(fmt::format("rank {} on {}: {}", mpi.rank(), mpi.host(), sentence));
   mpi.abort(code);
 }
 

@@ -174,9 +174,9 @@ TEST_F(Errors, PromptDatasetIsMissing) {
 }
 
 TEST_F(Errors, PromptDatasetHasNumbers) {
-  h5::File file = h5::File::create(prompts(), false, Exit::kPrompts);
   const std::vector<int32_t> values{1, 2, 3};
-  file.create_dataset("prompt", {h5::value_type<int32_t>(), 16, {}})
+  h5::File::create(prompts(), false, Exit::kPrompts)
+      .create_dataset("prompt", {h5::value_type<int32_t>(), 16, {}})
       .write(0, std::span<const int32_t>(values));
   expect_error(5, "int32");
 }
