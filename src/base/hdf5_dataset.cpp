@@ -230,8 +230,8 @@ void Dataset::write_text(int64_t begin, std::span<const std::string> texts) {
   const auto field = static_cast<size_t>(type_.bytes);
   std::vector<char> fields(texts.size() * field, '\0');
   for (size_t i = 0; i < texts.size(); ++i) {
-    CHECK(texts[i].size() < field, Exit::kInternal, "{}: '{}' is longer than {} bytes",
-          place_.name, texts[i], field - 1);
+    CHECK(texts[i].size() < field, Exit::kInternal, "{}: '{}' is longer than {} bytes", place_.name,
+          texts[i], field - 1);
     std::ranges::copy(texts[i], fields.begin() + static_cast<std::ptrdiff_t>(i * field));
   }
   write_rows(begin, count, type.get(), fields.data());

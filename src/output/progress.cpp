@@ -1,5 +1,6 @@
 #include "output/progress.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <ctime>
 
 #include "base/log.hpp"
+#include "base/table.hpp"
 
 namespace llmpq {
 namespace {
@@ -25,6 +27,13 @@ std::optional<double> slurm_time_left_s() {
   if (end == nullptr) return std::nullopt;
   const double left = std::strtod(end, nullptr) - static_cast<double>(std::time(nullptr));
   return std::max(0.0, left);
+}
+
+/// A longer line would wrap, and then it could not be taken back.
+std::string fit_terminal(const std::string& line) {
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 10;
+  return shorten(line, known ? size.ws_col - 1 : 79);
 }
 
 double per_second(int64_t now, int64_t before, double seconds) {
@@ -83,7 +92,7 @@ void Progress::update(const ProgressCounts& counts) {
   now_ = counts;
   if (since_line_.seconds() < (on_terminal_ ? kBarEvery_s : kLineEvery_s)) return;
   if (on_terminal_) {
-    show_status_line(progress_bar(line_now()));
+    show_status_line(fit_terminal(progress_bar(line_now())));
   } else {
     log_info("{}", progress_text(line_now()));
   }
