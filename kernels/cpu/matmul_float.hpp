@@ -10,7 +10,7 @@ namespace {
 
 /// acc[r][0..31] = fma chain over i of x[r][i] * panel[i][0..31], going on from acc.
 template <int rows>
-LLMPQ_INLINE void advance_rows(const float* panel, int64_t size, const float* x, int64_t x_stride,
+[[gnu::noinline]] void advance_rows(const float* panel, int64_t size, const float* x, int64_t x_stride,
                                float* acc) {
   F32x16 sums[rows][2];
 #pragma GCC unroll 16
