@@ -107,10 +107,20 @@ Json describe_one(const fs::path& path) {
   return describe_prompts(path);
 }
 
-/// A prompt in one line.
+/// A prompt in one line: its beginning.
 std::string shown(const Prompt& prompt, int columns) {
   return prompt.has_tokens ? std::to_string(prompt.tokens.size()) + " token ids"
                            : shorten(prompt.text, columns);
+}
+
+/// A prompt in one line: its end, which the output continues.
+std::string shown_end(Prompt prompt, size_t characters) {
+  size_t begin = prompt.text.size();
+  for (size_t left = characters; begin > 0 && left > 0; --left) do
+      --begin;
+    while (begin > 0 && (prompt.text[begin] & 0xC0) == 0x80);
+  if (begin > 0) prompt.text = "..." + prompt.text.substr(begin);
+  return shown(prompt, static_cast<int>(characters) + 3);
 }
 
 /// The prompts of those rows; none if the job's prompts file is not there any more.
@@ -124,7 +134,7 @@ std::vector<std::string> prompts_of(const std::string& job, std::span<const Fini
     const PromptsFile prompts = PromptsFile::open(path);
     for (const FinishedRow& row : rows) {
       if (row.row >= prompts.rows()) return {};
-      result.push_back(shown(prompts.read(row.row, 1, {}).at(0), 50));
+      result.push_back(shown_end(prompts.read(row.row, 1, {}).at(0), 50));
     }
   } catch (const Error&) {
     return {};
