@@ -102,7 +102,7 @@ Machines find_machines(const Mpi& mpi, const Job& job) {
 }
 
 PlanRequest plan_request(const Job& job, const Input& input, const Machines& machines) {
-  PlanRequest request{.model = job.model.filename().string(),
+  PlanRequest request{.model = (job.model / "").parent_path().filename().string(),
                       .config = input.checkpoint->config(),
                       .backend = *machines.backend,
                       .ranks = {},

@@ -271,7 +271,7 @@ TEST_F(Errors, PlanForAnotherModel) {
   expect_error(4, "llama-70b", {"--plan", plan});
 }
 
-TEST_F(Errors, PlanThatDoesNotFit) { expect_error(3, "fit", {"--memory-limit", "2MiB"}); }
+TEST_F(Errors, PlanThatDoesNotFit) { expect_error(3, "fit", {"--memory-limit", "300KiB"}); }
 
 TEST_F(Errors, UnknownFlagNamesTheNearest) {
   expect_error(2, "--temperature", {"--temprature", "0"});
