@@ -21,7 +21,7 @@ struct OutputJob {
   std::filesystem::path path;
   std::unique_ptr<OutputLock> lock;
   std::unique_ptr<Journal> journal;  ///< none before begin_output()
-  bool continued = false;  ///< rows of an earlier run are in it
+  bool continued = false;            ///< rows of an earlier run are in it
 };
 
 /// Takes the lock and, where rows are to be gone on with, opens their journal. Error(kOutput): it
