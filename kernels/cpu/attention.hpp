@@ -80,20 +80,53 @@ struct BlockView {
   float offset;  ///< position of the block's first token minus the row's position
 };
 
+/// scores[j..j+count) of a view. Several tokens at a time only hide the latency of the sums.
+template <int count>
+LLMPQ_INLINE void score_tokens(const AttentionRoom& room, const float* q, const BlockView& view,
+                               int64_t j) {
+  F32x16 dots[count];
+#pragma GCC unroll 4
+  for (int t = 0; t < count; ++t) dots[t] = broadcast(0.0f);
+  const float* k = room.k + j * room.width;
+  for (int64_t i = 0; i < room.width; i += kLanes) {
+    const F32x16 part = load(q + i);
+#pragma GCC unroll 4
+    for (int t = 0; t < count; ++t) dots[t] = fma(part, load(k + t * room.width + i), dots[t]);
+  }
+#pragma GCC unroll 4
+  for (int t = 0; t < count; ++t) {
+    const float distance = view.offset + static_cast<float>(j + t);
+    room.scores[j + t] = __builtin_fmaf(view.slope, distance, view.scale * sum(dots[t]));
+  }
+}
+
 /// scores[j] for the tokens of the view, -infinity for the others; returns the largest.
 LLMPQ_INLINE float score_block(const AttentionRoom& room, const float* q, const BlockView& view) {
   const F32x16 none = broadcast(-__builtin_inff());
   for (int64_t j = 0; j < room.tokens; j += kLanes) store(room.scores + j, none);
-  for (int64_t j = view.first; j < view.last; ++j) {
-    F32x16 dot = broadcast(0.0f);
-    for (int64_t i = 0; i < room.width; i += kLanes)
-      dot = fma(load(q + i), load(room.k + j * room.width + i), dot);
-    const float distance = view.offset + static_cast<float>(j);
-    room.scores[j] = __builtin_fmaf(view.slope, distance, view.scale * sum(dot));
-  }
+  int64_t j = view.first;
+  for (; j + 4 <= view.last; j += 4) score_tokens<4>(room, q, view, j);
+  for (; j < view.last; ++j) score_tokens<1>(room, q, view, j);
   F32x16 most = none;
-  for (int64_t j = 0; j < room.tokens; j += kLanes) most = max(most, load(room.scores + j));
+  for (int64_t t = 0; t < room.tokens; t += kLanes) most = max(most, load(room.scores + t));
   return largest(most);
+}
+
+/// acc[i..] = acc * shrink + sum over the view's tokens of score * v, for `count` vectors of 16.
+template <int count>
+LLMPQ_INLINE void add_values(const AttentionRoom& room, float* acc, const BlockView& view,
+                             F32x16 shrink, int64_t i) {
+  F32x16 values[count];
+#pragma GCC unroll 4
+  for (int c = 0; c < count; ++c) values[c] = load(acc + i + c * kLanes) * shrink;
+  for (int64_t j = view.first; j < view.last; ++j) {
+    const F32x16 p = broadcast(room.scores[j]);
+    const float* v = room.v + j * room.width + i;
+#pragma GCC unroll 4
+    for (int c = 0; c < count; ++c) values[c] = fma(p, load(v + c * kLanes), values[c]);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < count; ++c) store(acc + i + c * kLanes, values[c]);
 }
 
 /// Adds a block's tokens to the state of one row and head.
@@ -113,12 +146,10 @@ LLMPQ_INLINE void add_block(const AttentionRoom& room, const HeadState& state,
   }
   store(state.sum, total);
 
-  for (int64_t i = 0; i < room.width; i += kLanes) {
-    F32x16 value = load(state.acc + i) * shrink;
-    for (int64_t j = view.first; j < view.last; ++j)
-      value = fma(broadcast(room.scores[j]), load(room.v + j * room.width + i), value);
-    store(state.acc + i, value);
-  }
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= room.width; i += 4 * kLanes)
+    add_values<4>(room, state.acc, view, shrink, i);
+  for (; i < room.width; i += kLanes) add_values<1>(room, state.acc, view, shrink, i);
 }
 
 LLMPQ_INLINE void begin_heads(const AttentionArgs& args, const AttentionItem& item, int64_t group,

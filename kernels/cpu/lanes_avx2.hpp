@@ -149,6 +149,15 @@ LLMPQ_INLINE I32x16 dot4(I32x16 s, const Quads& w, const int8_t* x) {
   return {dot4(s.a, w.a, x_even, x_odd), dot4(s.b, w.b, x_even, x_odd)};
 }
 
+LLMPQ_INLINE void load_bf16_pairs(const uint8_t* p, F32x16& first, F32x16& second) {
+  const Quads q = load_quads(p);
+  const __m256i upper = _mm256_set1_epi32(-65536);
+  first = {_mm256_castsi256_ps(_mm256_slli_epi32(q.a, 16)),
+           _mm256_castsi256_ps(_mm256_slli_epi32(q.b, 16))};
+  second = {_mm256_castsi256_ps(_mm256_and_si256(q.a, upper)),
+            _mm256_castsi256_ps(_mm256_and_si256(q.b, upper))};
+}
+
 LLMPQ_INLINE F32x16 load_f16(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};

@@ -104,6 +104,12 @@ LLMPQ_INLINE I32x16 dot4(I32x16 s, const Quads& w, const int8_t* x) {
   return s;
 }
 
+LLMPQ_INLINE void load_bf16_pairs(const uint8_t* p, F32x16& first, F32x16& second) {
+  const __m512i pairs = _mm512_loadu_si512(p);
+  first = {_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16))};
+  second = {_mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)))};
+}
+
 LLMPQ_INLINE F32x16 load_f16(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }

@@ -160,6 +160,14 @@ LLMPQ_INLINE I32x16 dot4(I32x16 a, const Quads& w, const int8_t* x) {
   return a;
 }
 
+/// Sixteen pairs of bf16 values: the first of each pair, and the second.
+LLMPQ_INLINE void load_bf16_pairs(const uint8_t* p, F32x16& first, F32x16& second) {
+  uint16_t pairs[2 * kLanes];
+  __builtin_memcpy(pairs, p, sizeof(pairs));
+  for (int i = 0; i < kLanes; ++i) first.v[i] = bf16_to_f32(pairs[2 * i]);
+  for (int i = 0; i < kLanes; ++i) second.v[i] = bf16_to_f32(pairs[2 * i + 1]);
+}
+
 /// Sixteen f16 values.
 LLMPQ_INLINE F32x16 load_f16(const uint16_t* p) {
   F32x16 r;

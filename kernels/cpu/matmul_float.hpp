@@ -10,8 +10,8 @@ namespace {
 
 /// acc[r][0..31] = fma chain over i of x[r][i] * panel[i][0..31], going on from acc.
 template <int rows>
-[[gnu::noinline]] void advance_rows(const float* panel, int64_t size, const float* x, int64_t x_stride,
-                               float* acc) {
+[[gnu::noinline]] void advance_rows(const float* panel, int64_t size, const float* x,
+                                    int64_t x_stride, float* acc) {
   F32x16 sums[rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
@@ -45,6 +45,51 @@ LLMPQ_INLINE void advance_rest(int64_t left, const float* panel, int64_t size, c
   }
 }
 
+/// advance_rows with the two bf16 tiles as they are packed: for few rows, whose time is the reading
+/// of the weights, a panel on the way would cost more than it saves.
+template <int rows>
+[[gnu::noinline]] void advance_bf16_rows(const uint8_t* const (&tiles)[2], int64_t size,
+                                         const float* x, int64_t x_stride, float* acc) {
+  F32x16 sums[rows][2];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r) {
+    sums[r][0] = load(acc + r * kPanel);
+    sums[r][1] = load(acc + r * kPanel + kLanes);
+  }
+  for (int64_t i = 0; i < size; i += 2) {
+    F32x16 first[2], second[2];
+    load_bf16_pairs(tiles[0] + i / 2 * kVector, first[0], second[0]);
+    load_bf16_pairs(tiles[1] + i / 2 * kVector, first[1], second[1]);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+      const F32x16 value = broadcast(x[r * x_stride + i]);
+      sums[r][0] = fma(value, first[0], sums[r][0]);
+      sums[r][1] = fma(value, first[1], sums[r][1]);
+    }
+    if (i + 1 == size) break;
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+      const F32x16 value = broadcast(x[r * x_stride + i + 1]);
+      sums[r][0] = fma(value, second[0], sums[r][0]);
+      sums[r][1] = fma(value, second[1], sums[r][1]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r) {
+    store(acc + r * kPanel, sums[r][0]);
+    store(acc + r * kPanel + kLanes, sums[r][1]);
+  }
+}
+
+template <int rows>
+LLMPQ_INLINE void advance_bf16(int64_t count, const uint8_t* const (&tiles)[2], int64_t size,
+                               const float* x, int64_t x_stride, float* acc) {
+  if constexpr (rows > 0) {
+    if (count == rows) return advance_bf16_rows<rows>(tiles, size, x, x_stride, acc);
+    advance_bf16<rows - 1>(count, tiles, size, x, x_stride, acc);
+  }
+}
+
 /// acc + bias to y, for the outputs of a panel that exist.
 LLMPQ_INLINE void finish_panel(const MatmulTask& task, int64_t panel, int64_t begin, int64_t end,
                                const float* acc) {
@@ -61,12 +106,10 @@ LLMPQ_INLINE void finish_panel(const MatmulTask& task, int64_t panel, int64_t be
   }
 }
 
-void matmul_float_kernel(const MatmulTask& task, int64_t panel, int64_t begin, int64_t end) {
+/// All groups of a panel through an f32 copy of each.
+LLMPQ_INLINE void multiply_by_panels(const MatmulTask& task, const uint8_t* tile, bool second,
+                                     int64_t begin, int64_t rows, float* acc) {
   alignas(64) float weights[kGroup * kPanel];
-  alignas(64) float acc[kRowChunk * kPanel];
-  __builtin_memset(acc, 0, static_cast<size_t>((end - begin) * kPanel) * sizeof(float));
-  const uint8_t* tile = task.packed + panel * 2 * task.tile_bytes;
-  const bool second = panel * kPanel + kTile < task.n;
   if (!second) __builtin_memset(weights, 0, sizeof(weights));
   for (int64_t k = 0; k < task.k; k += kGroup, tile += task.group_bytes) {
     const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
@@ -76,12 +119,39 @@ void matmul_float_kernel(const MatmulTask& task, int64_t panel, int64_t begin, i
     if (second) decode_group(task.format, tile + task.tile_bytes, size, weights + kTile);
     const float* x = task.x + begin * task.x_stride + k;
     float* sums = acc;
-    int64_t left = end - begin;
+    int64_t left = rows;
     for (; left >= kFloatRows; left -= kFloatRows, sums += kFloatRows * kPanel) {
       advance_rows<kFloatRows>(weights, size, x, task.x_stride, sums);
       x += kFloatRows * task.x_stride;
     }
     advance_rest<kFloatRows - 1>(left, weights, size, x, task.x_stride, sums);
+  }
+}
+
+/// All groups of a panel of bf16, for at most kFloatRows rows.
+LLMPQ_INLINE void multiply_bf16(const MatmulTask& task, const uint8_t* tile, bool second,
+                                int64_t begin, int64_t rows, float* acc) {
+  // Without a second tile the first is computed twice; finish_panel drops the copy.
+  const uint8_t* tiles[2] = {tile, second ? tile + task.tile_bytes : tile};
+  for (int64_t k = 0; k < task.k; k += kGroup) {
+    const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
+    const float* x = task.x + begin * task.x_stride + k;
+    advance_bf16<kFloatRows>(rows, tiles, size, x, task.x_stride, acc);
+    tiles[0] += task.group_bytes;
+    tiles[1] += task.group_bytes;
+  }
+}
+
+void matmul_float_kernel(const MatmulTask& task, int64_t panel, int64_t begin, int64_t end) {
+  alignas(64) float acc[kRowChunk * kPanel];
+  const int64_t rows = end - begin;
+  __builtin_memset(acc, 0, static_cast<size_t>(rows * kPanel) * sizeof(float));
+  const uint8_t* tile = task.packed + panel * 2 * task.tile_bytes;
+  const bool second = panel * kPanel + kTile < task.n;
+  if (task.format == Format::kBf16 && rows <= kFloatRows) {
+    multiply_bf16(task, tile, second, begin, rows, acc);
+  } else {
+    multiply_by_panels(task, tile, second, begin, rows, acc);
   }
   finish_panel(task, panel, begin, end, acc);
 }

@@ -24,8 +24,8 @@ LLMPQ_INLINE F32x16 add_group(I32x16 dot, int32_t correction, F32x16 scale, floa
 /// One group for `rows` rows: x points at their integers, scale and sum at the group's entries.
 template <int rows>
 [[gnu::noinline]] void advance_int_rows(const QuadPanel& panel, const int8_t* x, int64_t x_stride,
-                                   const float* scale, const int32_t* sum, int64_t groups,
-                                   float* acc) {
+                                        const float* scale, const int32_t* sum, int64_t groups,
+                                        float* acc) {
   I32x16 dots[rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
