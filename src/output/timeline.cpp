@@ -32,20 +32,26 @@ double slice_seconds(const std::vector<TraceEvent>& events, double end_s) {
   return std::max({wanted, end_s / (kColumns * kMostBlocks), 1e-6});
 }
 
+/// Slices up to a moment; times are differences of clocks, so a border may be missed by a rounding.
+double slices(double seconds, double slice_s) {
+  const double exact = seconds / slice_s;
+  return std::abs(exact - std::round(exact)) < 1e-6 ? std::round(exact) : exact;
+}
+
 struct Chart {
   int columns;
   std::vector<std::string> lines;  ///< two per rank: computing, transfers
 };
 
 Chart draw(const std::vector<TraceEvent>& events, int ranks, double end_s, double slice_s) {
-  Chart chart{static_cast<int>(std::ceil(end_s / slice_s)) + 1, {}};
+  Chart chart{static_cast<int>(std::ceil(slices(end_s, slice_s))) + 1, {}};
   chart.lines.assign(static_cast<size_t>(ranks) * 2, std::string(chart.columns, ' '));
   for (size_t rank = 0; rank < static_cast<size_t>(ranks); ++rank)
     chart.lines[2 * rank].assign(chart.columns, '.');
   for (const TraceEvent& event : events) {
     std::string& line = chart.lines.at(static_cast<size_t>(event.rank) * 2 + (event.track ? 1 : 0));
-    const int begin = static_cast<int>(event.begin_s / slice_s);
-    const int end = std::max(begin + 1, static_cast<int>(event.end_s / slice_s));
+    const int begin = static_cast<int>(slices(event.begin_s, slice_s));
+    const int end = std::max(begin + 1, static_cast<int>(slices(event.end_s, slice_s)));
     for (int c = begin; c < end && c < chart.columns; ++c)
       line[static_cast<size_t>(c)] = letter(event);
   }
