@@ -9,17 +9,20 @@ import argparse
 import collections
 import json
 import math
+import os
 import pathlib
 
-import torch
-from tokenizers import Tokenizer
-from transformers import LlamaForCausalLM
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # many times faster where other programs share the cores
+
+import torch  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+from transformers import LlamaForCausalLM  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 GROUP = 128
 FORMATS = {"bf16": None, "w8": 127, "w4": 7, "w3": 3}  # the largest integer of each
 NEW_TOKENS = 48
-BATCH = 16
+BATCH = 64
 
 
 def round_to_nearest(weight, largest):
@@ -81,12 +84,13 @@ def answers(model, tokenizer, prompts):
     for index, row in enumerate(ids):
         by_length[len(row)].append(index)
     found = [""] * len(prompts)
+    ends = [0, tokenizer.encode("\n").ids[0]]
     for group in by_length.values():
         for begin in range(0, len(group), BATCH):
             picked = group[begin:begin + BATCH]
             rows = torch.tensor([ids[i] for i in picked])
             output = model.generate(rows, attention_mask=torch.ones_like(rows), do_sample=False, max_new_tokens=NEW_TOKENS,
-                                    pad_token_id=0)
+                                    eos_token_id=ends, pad_token_id=0)
             for i, row in zip(picked, output[:, rows.shape[1]:].tolist()):
                 found[i] = tokenizer.decode(row).split("\n")[0].strip()
     return found

@@ -16,13 +16,14 @@ import time
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # many times faster where other programs share the cores
 
-import numpy as np
-import torch
-from safetensors.torch import save_file
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
+from transformers import LlamaConfig  # noqa: E402
 
-from corpus import END_OF_TEXT, documents
+from corpus import END_OF_TEXT, documents  # noqa: E402
+from initial import initial_model  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 VOCAB = 2048
@@ -54,7 +55,7 @@ def model_config():
     return LlamaConfig(vocab_size=VOCAB, hidden_size=192, intermediate_size=512, num_hidden_layers=8, num_attention_heads=6,
                        num_key_value_heads=2, head_dim=32, max_position_embeddings=CONTEXT, rms_norm_eps=1e-5,
                        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, tie_word_embeddings=True,
-                       bos_token_id=None, eos_token_id=0, pad_token_id=None, initializer_range=0.04, dtype="bfloat16")
+                       bos_token_id=None, eos_token_id=0, pad_token_id=None, initializer_range=0.05, dtype="bfloat16")
 
 
 def encode_documents(tokenizer, seed, count):
@@ -186,9 +187,9 @@ def save_json(path, value):
 def parse_arguments():
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=40, help="wall time of the training proper")
+    parser.add_argument("--minutes", type=float, default=25, help="wall time of the training proper")
     parser.add_argument("--steps", type=int, default=0, help="instead of --minutes")
-    parser.add_argument("--documents", type=int, default=150_000, help="training documents, repeated when used up")
+    parser.add_argument("--documents", type=int, default=50_000, help="training documents, repeated when used up")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
@@ -214,13 +215,14 @@ def main():
     generator = torch.Generator().manual_seed(args.seed)
     sources = [batches(pack_rows(encoded, length), size, generator) for _, length, size in PHASES]
     special = [tokenizer.token_to_id(piece) for piece in ("Answer", tokenizer.encode("\n").tokens[0])]
-    model = LlamaForCausalLM(model_config()).float()
+    model = initial_model(model_config())
     print(f"model: {sum(p.numel() for p in model.parameters())} parameters", flush=True)
     history = train(model, sources, special, args)
     save_weights(model, args.output)
     if args.checkpoints:
         save_weights(model, args.checkpoints)
-    save_json(args.output / "training.json", {"arguments": {k: str(v) for k, v in vars(args).items()}, "history": history})
+    settings = {key: value for key, value in vars(args).items() if key not in ("output", "checkpoints")}
+    save_json(args.output / "training.json", {"arguments": settings, "history": history})
 
 
 if __name__ == "__main__":
