@@ -103,8 +103,8 @@ LLMPQ_INLINE F32x16 times_power_of_two(F32x16 a, F32x16 n) {
   for (int i = 0; i < kLanes; ++i) {
     const int32_t whole = static_cast<int32_t>(n.v[i]);
     const int32_t half = whole >> 1;
-    a.v[i] *= std::bit_cast<float>(static_cast<uint32_t>(half + 127) << 23);
-    a.v[i] *= std::bit_cast<float>(static_cast<uint32_t>(whole - half + 127) << 23);
+    a.v[i] *= __builtin_bit_cast(float, static_cast<uint32_t>(half + 127) << 23);
+    a.v[i] *= __builtin_bit_cast(float, static_cast<uint32_t>(whole - half + 127) << 23);
   }
   return a;
 }

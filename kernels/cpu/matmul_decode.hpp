@@ -88,8 +88,8 @@ LLMPQ_INLINE void decode_bf16(const uint8_t* group, int64_t size, float* panel) 
     __builtin_memcpy(lanes, group, sizeof(lanes));
     float* even = panel + 2 * pair * kPanel;
     float* odd = even + kPanel;
-    for (int64_t o = 0; o < kTile; ++o) even[o] = std::bit_cast<float>(lanes[o] << 16);
-    for (int64_t o = 0; o < kTile; ++o) odd[o] = std::bit_cast<float>(lanes[o] & 0xffff0000u);
+    for (int64_t o = 0; o < kTile; ++o) even[o] = __builtin_bit_cast(float, lanes[o] << 16);
+    for (int64_t o = 0; o < kTile; ++o) odd[o] = __builtin_bit_cast(float, lanes[o] & 0xffff0000u);
   }
 }
 

@@ -37,13 +37,16 @@ inline constexpr int64_t kTile = 16;    ///< outputs
 inline constexpr int64_t kVector = 64;  ///< bytes
 inline constexpr int64_t kScaleBytes = kTile * static_cast<int64_t>(sizeof(float));
 
+// always_inline: files compiled for different instruction sets share these, and must not share a
+// compiled copy (see kernels_all.hpp).
+
 /// What is added to an integer weight to make it unsigned.
-constexpr int weight_bias(Format format) {
+[[gnu::always_inline]] constexpr int weight_bias(Format format) {
   return format == Format::kW8 ? 128 : format == Format::kW4 ? 8 : 4;
 }
 
 /// Bytes of one group of `size` inputs (1 to 128) in a tile.
-constexpr int64_t group_bytes(Format format, int64_t size = kGroup) {
+[[gnu::always_inline]] constexpr int64_t group_bytes(Format format, int64_t size = kGroup) {
   switch (format) {
     case Format::kBf16:
       return (size + 1) / 2 * kVector;
@@ -60,10 +63,10 @@ constexpr int64_t group_bytes(Format format, int64_t size = kGroup) {
 }
 
 /// Groups of a row of k inputs.
-constexpr int64_t groups_of(int64_t k) { return (k + kGroup - 1) / kGroup; }
+[[gnu::always_inline]] constexpr int64_t groups_of(int64_t k) { return (k + kGroup - 1) / kGroup; }
 
 /// Bytes of a tile: the stride from one to the next.
-constexpr int64_t tile_bytes(Format format, int64_t k) {
+[[gnu::always_inline]] constexpr int64_t tile_bytes(Format format, int64_t k) {
   const int64_t rest = k % kGroup;
   return k / kGroup * group_bytes(format) + (rest > 0 ? group_bytes(format, rest) : 0);
 }

@@ -13,11 +13,11 @@ namespace {
 LLMPQ_INLINE float int8_scale(const float* x, int64_t count) {
   uint32_t largest_bits = 0;  // magnitudes order like integers, NaN above infinity
   for (int64_t i = 0; i < count; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu;
+    const uint32_t bits = __builtin_bit_cast(uint32_t, x[i]) & 0x7fffffffu;
     largest_bits = bits > largest_bits ? bits : largest_bits;
   }
   if (largest_bits >= 0x7f800000u) return __builtin_nanf("");
-  return std::bit_cast<float>(largest_bits) / 127.0f;
+  return __builtin_bit_cast(float, largest_bits) / 127.0f;
 }
 
 /// to[i] = round(x[i] / scale), ties to even, within +-127; all 0 if the scale is 0 or NaN.
@@ -31,8 +31,8 @@ LLMPQ_INLINE void round_to_int8(const float* x, int64_t count, float scale, int8
     float q = x[i] / scale;
     q = q < 127.0f ? q : 127.0f;
     q = q > -127.0f ? q : -127.0f;
-    to[i] =
-        static_cast<int8_t>(std::bit_cast<int32_t>(q + kShift) - std::bit_cast<int32_t>(kShift));
+    to[i] = static_cast<int8_t>(__builtin_bit_cast(int32_t, q + kShift) -
+                                __builtin_bit_cast(int32_t, kShift));
   }
 }
 
