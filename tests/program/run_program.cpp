@@ -15,8 +15,6 @@
 namespace llmpq::test {
 namespace {
 
-constexpr std::chrono::seconds kLongestRun{120};
-
 std::string content_and_remove(const std::string& path) {
   std::stringstream text;
   text << std::ifstream(path).rdbuf();
@@ -44,8 +42,8 @@ void redirect(int target, const std::string& path) {
   _exit(127);
 }
 
-int wait_or_kill(pid_t pid) {
-  const auto end = std::chrono::steady_clock::now() + kLongestRun;
+int wait_or_kill(pid_t pid, double kill_after_s) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(kill_after_s);
   int status = 0;
   while (waitpid(pid, &status, WNOHANG) == 0) {
     if (std::chrono::steady_clock::now() > end) {
@@ -60,7 +58,8 @@ int wait_or_kill(pid_t pid) {
 
 }  // namespace
 
-ProgramRun run_program(const std::vector<std::string>& arguments, int ranks) {
+ProgramRun run_program(const std::vector<std::string>& arguments, int ranks,
+                       const RunLimits& limits) {
   static int count = 0;
   const std::string stem =
       "/tmp/llmpq-test-" + std::to_string(getpid()) + "-" + std::to_string(count++);
@@ -72,7 +71,7 @@ ProgramRun run_program(const std::vector<std::string>& arguments, int ranks) {
   if (pid < 0) throw std::runtime_error("fork failed");
   if (pid == 0) execute(words, stem);
   ProgramRun run;
-  run.exit_code = wait_or_kill(pid);
+  run.exit_code = wait_or_kill(pid, limits.kill_after_s);
   run.out = content_and_remove(stem + ".out");
   run.err = content_and_remove(stem + ".err");
   return run;

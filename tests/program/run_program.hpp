@@ -12,7 +12,12 @@ struct ProgramRun {
   std::string err;  ///< stderr
 };
 
-/// `ranks` = 0: without mpirun. The run is killed after two minutes (exit code 137).
-ProgramRun run_program(const std::vector<std::string>& arguments, int ranks = 0);
+struct RunLimits {
+  double kill_after_s = 120;  ///< then all its processes get SIGKILL: exit code 137
+};
+
+/// `ranks` = 0: without mpirun.
+ProgramRun run_program(const std::vector<std::string>& arguments, int ranks = 0,
+                       const RunLimits& limits = {});
 
 }  // namespace llmpq::test
