@@ -35,13 +35,13 @@ template <int rows>
   }
 }
 
-/// advance_rows for the last, fewer than kFloatRows, rows.
+/// advance_rows for `count` rows, at most `rows`.
 template <int rows>
-LLMPQ_INLINE void advance_rest(int64_t left, const float* panel, int64_t size, const float* x,
-                               int64_t x_stride, float* acc) {
+LLMPQ_INLINE void advance(int64_t count, const float* panel, int64_t size, const float* x,
+                          int64_t x_stride, float* acc) {
   if constexpr (rows > 0) {
-    if (left == rows) return advance_rows<rows>(panel, size, x, x_stride, acc);
-    advance_rest<rows - 1>(left, panel, size, x, x_stride, acc);
+    if (count == rows) return advance_rows<rows>(panel, size, x, x_stride, acc);
+    advance<rows - 1>(count, panel, size, x, x_stride, acc);
   }
 }
 
@@ -119,12 +119,11 @@ LLMPQ_INLINE void multiply_by_panels(const MatmulTask& task, const uint8_t* tile
     if (second) decode_group(task.format, tile + task.tile_bytes, size, weights + kTile);
     const float* x = task.x + begin * task.x_stride + k;
     float* sums = acc;
-    int64_t left = rows;
-    for (; left >= kFloatRows; left -= kFloatRows, sums += kFloatRows * kPanel) {
-      advance_rows<kFloatRows>(weights, size, x, task.x_stride, sums);
+    for (int64_t left = rows; left > 0; left -= kFloatRows, sums += kFloatRows * kPanel) {
+      advance<kFloatRows>(left < kFloatRows ? left : kFloatRows, weights, size, x, task.x_stride,
+                          sums);
       x += kFloatRows * task.x_stride;
     }
-    advance_rest<kFloatRows - 1>(left, weights, size, x, task.x_stride, sums);
   }
 }
 

@@ -17,15 +17,27 @@ struct QuadPanel {
   int32_t bias;
 };
 
+/// Rows of inputs at one group: their integers, scales and sums, and the steps from row to row.
+struct IntRows {
+  const int8_t* x;
+  const float* scale;
+  const int32_t* sum;
+  int64_t x_stride, groups;
+
+  LLMPQ_INLINE void advance(int64_t rows) {
+    x += rows * x_stride;
+    scale += rows * groups;
+    sum += rows * groups;
+  }
+};
+
 LLMPQ_INLINE F32x16 add_group(I32x16 dot, int32_t correction, F32x16 scale, float* acc) {
   return fma(to_float(dot - correction), scale, load(acc));
 }
 
-/// One group for `rows` rows: x points at their integers, scale and sum at the group's entries.
+/// One group of two tiles for `rows` rows.
 template <int rows>
-[[gnu::noinline]] void advance_int_rows(const QuadPanel& panel, const int8_t* x, int64_t x_stride,
-                                        const float* scale, const int32_t* sum, int64_t groups,
-                                        float* acc) {
+[[gnu::noinline]] void advance_int_rows(const QuadPanel& panel, const IntRows& in, float* acc) {
   I32x16 dots[rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
@@ -37,28 +49,28 @@ template <int rows>
     const Quads w1 = load_quads(panel.quads[1] + q * kVector);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
-      dots[r][0] = dot4(dots[r][0], w0, x + r * x_stride + 4 * q);
-      dots[r][1] = dot4(dots[r][1], w1, x + r * x_stride + 4 * q);
+      dots[r][0] = dot4(dots[r][0], w0, in.x + r * in.x_stride + 4 * q);
+      dots[r][1] = dot4(dots[r][1], w1, in.x + r * in.x_stride + 4 * q);
     }
   }
   const F32x16 scale0 = load(reinterpret_cast<const float*>(panel.scales[0]));
   const F32x16 scale1 = load(reinterpret_cast<const float*>(panel.scales[1]));
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r, acc += kPanel) {
-    const F32x16 x_scale = broadcast(scale[r * groups]);
-    const int32_t correction = panel.bias * sum[r * groups];
+    const F32x16 x_scale = broadcast(in.scale[r * in.groups]);
+    const int32_t correction = panel.bias * in.sum[r * in.groups];
     store(acc, add_group(dots[r][0], correction, x_scale * scale0, acc));
     store(acc + kLanes, add_group(dots[r][1], correction, x_scale * scale1, acc + kLanes));
   }
 }
 
+/// advance_int_rows for `count` rows, at most `rows`.
 template <int rows>
-LLMPQ_INLINE void advance_int_rest(int64_t left, const QuadPanel& panel, const int8_t* x,
-                                   int64_t x_stride, const float* scale, const int32_t* sum,
-                                   int64_t groups, float* acc) {
+LLMPQ_INLINE void advance_int(int64_t count, const QuadPanel& panel, const IntRows& in,
+                              float* acc) {
   if constexpr (rows > 0) {
-    if (left == rows) return advance_int_rows<rows>(panel, x, x_stride, scale, sum, groups, acc);
-    advance_int_rest<rows - 1>(left, panel, x, x_stride, scale, sum, groups, acc);
+    if (count == rows) return advance_int_rows<rows>(panel, in, acc);
+    advance_int<rows - 1>(count, panel, in, acc);
   }
 }
 
@@ -79,18 +91,14 @@ void matmul_int8_kernel(const MatmulTask& task, int64_t panel, int64_t begin, in
                                {tile, tile + to_second},
                                (size + 3) / 4,
                                weight_bias(task.format)};
-    const int8_t* x = task.x_int8 + begin * task.x_stride + g * kGroup;
-    const float* scale = task.x_scale + begin * groups + g;
-    const int32_t* sum = task.x_sum + begin * groups + g;
+    IntRows in = {task.x_int8 + begin * task.x_stride + g * kGroup,
+                  task.x_scale + begin * groups + g, task.x_sum + begin * groups + g, task.x_stride,
+                  groups};
     float* sums = acc;
-    int64_t left = end - begin;
-    for (; left >= kIntRows; left -= kIntRows, sums += kIntRows * kPanel) {
-      advance_int_rows<kIntRows>(weights, x, task.x_stride, scale, sum, groups, sums);
-      x += kIntRows * task.x_stride;
-      scale += kIntRows * groups;
-      sum += kIntRows * groups;
+    for (int64_t left = end - begin; left > 0; left -= kIntRows, sums += kIntRows * kPanel) {
+      advance_int<kIntRows>(left < kIntRows ? left : kIntRows, weights, in, sums);
+      in.advance(kIntRows);
     }
-    advance_int_rest<kIntRows - 1>(left, weights, x, task.x_stride, scale, sum, groups, sums);
   }
   finish_panel(task, panel, begin, end, acc);
 }
