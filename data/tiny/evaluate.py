@@ -12,7 +12,7 @@ import math
 import os
 import pathlib
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # many times faster where other programs share the cores
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that spins wastes the share of cores used by others, too
 
 import torch  # noqa: E402
 from tokenizers import Tokenizer  # noqa: E402

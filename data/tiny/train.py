@@ -14,7 +14,7 @@ import pathlib
 import random
 import time
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # many times faster where other programs share the cores
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that spins wastes the share of cores used by others, too
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
