@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rooms=(kernels base input layer profile schedule plan stage pipeline output commands)
-heavy='nlohmann/json\.hpp|boost/log'
+heavy='nlohmann/json\.hpp|boost/log|CLI/'
 longest=400
 offences=0
 

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <map>
 
 #include "input/job_options.hpp"
 #include "kernels/check.hpp"
@@ -27,89 +27,128 @@ Command parse_command(const std::string& word) {
                        : fmt::format("did you mean {}?", nearest));
 }
 
-/// The words after the command, sorted into flags and the one word that may stand alone.
+/// The words after the command, sorted: the flags with their values, and what belongs to no flag.
 struct Words {
-  std::vector<std::pair<const Option*, std::vector<Scalar>>> flags;  ///< in order, options once
-  std::optional<std::string> alone;
+  std::vector<std::pair<const Option*, std::vector<Scalar>>> flags;
+  std::vector<std::string> others;
 };
 
-class WordReader {
- public:
-  WordReader(const std::vector<std::string>& words, Command command)
-      : words_(words), command_(command) {}
+bool takes_value(const Option& option) { return option.binding.type != ValueType::kFlag; }
 
-  Words read() {
-    while (next_ < words_.size()) {
-      const std::string& word = words_[next_++];
-      if (word.starts_with("-") && word != "-")
-        read_flag(word);
-      else
-        read_alone(word);
+std::string flag_of(const Option& option) { return "--" + option.name; }
+
+/// nullptr if `word` is no flag of the command, with or without `=value`.
+const Option* find_flag(const std::string& word, Command command) {
+  return word.starts_with("--") ? find_option(word.substr(2, word.find('=') - 2), command)
+                                : nullptr;
+}
+
+[[noreturn]] void fail_unknown_flag(const std::string& word, Command command) {
+  const std::string flag = word.substr(0, word.find('='));
+  const std::string bare = flag.substr(std::min(flag.size(), flag.find_first_not_of('-')));
+  fail(Exit::kUsage, "unknown flag {}: {}", flag, did_you_mean(bare, command, "--"));
+}
+
+void check_has_value(const Option& option, bool has_value) {
+  CHECK(has_value, Exit::kUsage, "{} needs a value: {}", flag_of(option), wanted(option));
+}
+
+/// The words as CLI11 has to see them: by itself it takes a flag for the value of the flag before
+/// it, the next word for the value of `--flag=`, and "--" and "++" for the end of a command.
+std::vector<std::string> spelled_out(const std::vector<std::string>& words, Command command) {
+  std::vector<std::string> result;
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    result.push_back(*word);
+    const size_t equals = word->find('=');
+    if (const Option* option = find_flag(*word, command); !option) {
+      if (*word == "--" || *word == "++") fail_unknown_flag(*word, command);
+    } else if (equals == word->size() - 1) {
+      check_has_value(*option, takes_value(*option));
+      result.back().pop_back();
+      result.emplace_back();
+    } else if (equals == std::string::npos && takes_value(*option)) {
+      const auto value = std::next(word);
+      check_has_value(*option, value != words.end() && !value->starts_with("--"));
+      result.push_back(*value);
+      word = value;
     }
-    return std::move(result_);
   }
+  return result;
+}
 
- private:
-  void read_flag(const std::string& word) {
-    const size_t equals = word.find('=');
-    const std::string flag = word.substr(0, equals);
-    const Option* option = flag.starts_with("--") ? find_option(flag.substr(2), command_) : nullptr;
-    const std::string bare = flag.substr(std::min(flag.size(), flag.find_first_not_of('-')));
-    CHECK(option, Exit::kUsage, "unknown flag {}: {}", flag, did_you_mean(bare, command_));
-    if (equals != std::string::npos)
-      add(*option, word.substr(equals + 1));
-    else if (option->binding.type == ValueType::kFlag)
-      add(*option, "true");
-    else
-      read_values(*option);
+/// All texts of one flag: the last one, or the whole list.
+std::vector<Scalar> values_of(const Option& option, const std::vector<std::string>& texts) {
+  std::vector<Scalar> values;
+  for (const auto& text : texts) {
+    if (!option.binding.list) values.clear();
+    for (auto& value : parse_text(option, text, flag_of(option)))
+      values.push_back(std::move(value));
   }
+  return values;
+}
 
-  void read_values(const Option& option) {
-    const auto has_value = [&] {
-      return next_ < words_.size() && !words_[next_].starts_with("--");
-    };
-    CHECK(has_value(), Exit::kUsage, "--{} needs a value: {}", option.name, wanted(option));
-    do add(option, words_[next_++]);
-    while (option.binding.greedy && has_value());
+/// A subcommand whose options only collect words: what they mean is known to the list of options,
+/// and help and sentences are ours.
+void add_command(CLI::App& app, Command command) {
+  constexpr int kManyWords = 1 << 20;  // from 1 << 25 on, CLI11 takes one word only
+  CLI::App* reader = app.add_subcommand(std::string(name(command)));
+  for (const auto* option : options_of(command)) {
+    CLI::Option* collected = takes_value(*option) ? reader->add_option(flag_of(*option))
+                                                  : reader->add_flag(flag_of(*option));
+    if (option->binding.greedy) collected->expected(1, kManyWords);
+    collected->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
+}
 
-  void add(const Option& option, const std::string& text) {
-    auto flag = std::find_if(result_.flags.begin(), result_.flags.end(),
-                             [&](const auto& seen) { return seen.first == &option; });
-    if (flag == result_.flags.end())
-      flag = result_.flags.insert(flag, {&option, std::vector<Scalar>{}});
-    if (!option.binding.list) flag->second.clear();
-    for (auto& value : parse_text(option, text, "--" + option.name))
-      flag->second.push_back(std::move(value));
+/// `words` without the command.
+Words read_words(const std::vector<std::string>& words, Command command) {
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();  // the subcommands too
+  app.require_subcommand(0, 1);
+  for (const Command each : kCommands) add_command(app, each);
+  std::vector<std::string> line = spelled_out(words, command);
+  line.insert(line.begin(), std::string(name(command)));
+  std::reverse(line.begin(), line.end());  // as CLI11 wants it
+  try {
+    app.parse(std::move(line));
+  } catch (const CLI::Error& error) {
+    fail(Exit::kUsage, "llmpq {}: {}", name(command), error.what());
   }
+  const CLI::App* reader = app.get_subcommand(std::string(name(command)));
+  Words result{{}, reader->remaining()};
+  for (const auto* option : options_of(command))
+    if (const auto* flag = reader->get_option(flag_of(*option)); flag->count() > 0)
+      result.flags.emplace_back(option, values_of(*option, flag->results()));
+  return result;
+}
 
-  void read_alone(const std::string& word) {
-    CHECK(command_ != Command::kConvert, Exit::kUsage,
+/// The one word that stands alone; nothing if there is none.
+std::optional<std::string> word_alone(const std::vector<std::string>& words, Command command) {
+  for (const auto& word : words) {
+    if (word.starts_with("-") && word != "-") fail_unknown_flag(word, command);
+    CHECK(command != Command::kConvert, Exit::kUsage,
           "\"{}\" stands alone: convert takes --input and --output only", word);
-    CHECK(!result_.alone, Exit::kUsage, "\"{}\" and \"{}\" stand alone: {} takes one {}",
-          *result_.alone, word, name(command_),
-          command_ == Command::kInspect ? "file" : "job file");
-    result_.alone = word;
   }
-
-  const std::vector<std::string>& words_;
-  const Command command_;
-  size_t next_ = 0;
-  Words result_;
-};
+  if (words.empty()) return std::nullopt;
+  CHECK(words.size() == 1, Exit::kUsage, "\"{}\" and \"{}\" stand alone: {} takes one {}", words[0],
+        words[1], name(command), command == Command::kInspect ? "file" : "job file");
+  return words[0];
+}
 
 bool asks_for_help(const std::string& word) { return word == "--help" || word == "-h"; }
 
 Job make_job(const std::vector<std::string>& words, Command command) {
-  const Words sorted = WordReader(words, command).read();
+  const auto [flags, others] = read_words(words, command);
+  const auto alone = word_alone(others, command);
   const auto here = std::filesystem::current_path();
   Job job;
-  if (sorted.alone && command == Command::kInspect)
-    job.file = (here / *sorted.alone).lexically_normal();
-  else if (sorted.alone)
-    read_job_file(*sorted.alone, command, job);
-  for (const auto& [option, values] : sorted.flags)
-    set_option(job, *option, values, here, "--" + option->name);
+  if (alone && command == Command::kInspect)
+    job.file = (here / *alone).lexically_normal();
+  else if (alone)
+    read_job_file(*alone, command, job);
+  for (const auto& [option, values] : flags)
+    set_option(job, *option, values, here, flag_of(*option));
   return job;
 }
 

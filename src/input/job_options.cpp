@@ -276,11 +276,11 @@ const Option* find_key(std::string_view key) {
   return nullptr;
 }
 
-std::string did_you_mean(std::string_view name, Command command) {
+std::string did_you_mean(std::string_view name, Command command, std::string_view dashes) {
   std::vector<std::string> names;
   for (const auto* option : options_of(command)) names.push_back(option->name);
   const std::string nearest = nearest_name(name, names);
-  if (!nearest.empty()) return fmt::format("did you mean {}?", nearest);
+  if (!nearest.empty()) return fmt::format("did you mean {}{}?", dashes, nearest);
   return fmt::format("llmpq {} --help lists all options", llmpq::name(command));
 }
 

@@ -59,7 +59,8 @@ const Option* find_option(std::string_view name, Command command);
 /// unused what only another one takes. nullptr if there is no such option.
 const Option* find_key(std::string_view key);
 /// A sentence's end for a name that no option of the command has: which one was perhaps meant.
-std::string did_you_mean(std::string_view name, Command command);
+/// `dashes` stand before it where it is a flag.
+std::string did_you_mean(std::string_view name, Command command, std::string_view dashes = "");
 
 /// What an option wants, in words: "an integer from 1 to 8 (tokens)".
 std::string wanted(const Option& option);

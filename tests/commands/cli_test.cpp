@@ -127,7 +127,11 @@ TEST(CommandLine, WrongUsageIsASentence) {
   EXPECT_EQ(error_of({"xyz"}),
             "unknown command \"xyz\": want one of generate, plan, eval, convert, inspect");
   EXPECT_EQ(error_of({"generate", "--max-token", "3"}),
-            "unknown flag --max-token: did you mean max-tokens?");
+            "unknown flag --max-token: did you mean --max-tokens?");
+  EXPECT_EQ(error_of({"generate", "--temprature=1", "job.toml"}),
+            "unknown flag --temprature: did you mean --temperature?");
+  EXPECT_THAT(error_of({"generate", job_file("temprature = 1\n")}),
+              HasSubstr("unknown key \"temprature\": did you mean temperature?"));
   EXPECT_EQ(error_of({"generate", "-x"}),
             "unknown flag -x: llmpq generate --help lists all options");
   EXPECT_THAT(error_of({"generate", "--"}), HasSubstr("unknown flag --"));
@@ -139,6 +143,30 @@ TEST(CommandLine, WrongUsageIsASentence) {
   EXPECT_THAT(error_of({"generate", "--overwrite=1"}), HasSubstr("want true or false"));
   EXPECT_THAT(error_of({"generate", "no.toml"}), HasSubstr("job file no.toml: No such file"));
   EXPECT_THAT(error_of({"generate", "--model", "m"}), HasSubstr("generate needs --prompts FILE"));
+}
+
+TEST(CommandLine, WordsThatLookLikeSomethingElse) {
+  // Names of commands, brackets and "++" mean nothing behind a command.
+  EXPECT_EQ(parse_command_line({"inspect", "/plan"}).job.file, "/plan");
+  EXPECT_EQ(parse_command_line({"inspect", "plan"}).job.file.filename(), "plan");
+  EXPECT_THAT(
+      parse_command_line({"convert", "--input", "/[a,b]", "/eval", "--output=/plan"}).job.input,
+      ElementsAre("/[a,b]", "/eval"));
+  const auto stops = parse_command_line({"generate", job_file(""), "--stop", "++", "--stop",
+                                         "[a,b]", "--stop=--seed", "--stop", "x=", "--stop", "-1"});
+  EXPECT_THAT(stops.job.sampling.stop, ElementsAre("++", "[a,b]", "--seed", "x=", "-1"));
+  EXPECT_THAT(error_of({"inspect", "++"}), HasSubstr("unknown flag ++"));
+  EXPECT_THAT(error_of({"inspect", "a", "--"}), HasSubstr("unknown flag --:"));
+  EXPECT_THAT(error_of({"generate", "-1"}), HasSubstr("unknown flag -1:"));
+  EXPECT_THAT(error_of({"convert", "--input", "/a", "-o", "/d"}), HasSubstr("unknown flag -o:"));
+  EXPECT_THAT(error_of({"--seed", "generate"}), HasSubstr("unknown command \"--seed\""));
+}
+
+TEST(CommandLine, AnEmptyValueIsAValue) {
+  EXPECT_THAT(error_of({"generate", "--seed=", "7"}), HasSubstr("--seed is \"\": want"));
+  EXPECT_THAT(error_of({"generate", "--seed", "", "7"}), HasSubstr("--seed is \"\": want"));
+  EXPECT_EQ(error_of({"generate", "--strict=", "7"}), "--strict needs a value: true or false");
+  EXPECT_EQ(parse_command_line({"inspect", "--json", "/7"}).job.file, "/7");
 }
 
 TEST(CommandLine, PrintConfigShowsTheJobAndIsAJobFile) {
