@@ -1,5 +1,7 @@
 #include "commands/prepare.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -57,6 +59,10 @@ FeedSetup feed_setup(const Job& job, const Input& input, RowRangeOfFile rows) {
 
 /// Rank 0's part: the tokenizer and the prompts.
 void load_prompts(const Job& job, Input& input) {
+  const auto& defaults = input.checkpoint->config().ignored_generation_defaults;
+  if (!defaults.empty())
+    log_info("generation_config.json has {}: not applied, the job's options hold",
+             fmt::format("{}", fmt::join(defaults, ", ")));
   const auto tokenizer_file = job.model / "tokenizer.json";
   if (std::filesystem::exists(tokenizer_file)) input.tokenizer = Tokenizer::load(tokenizer_file);
   RowRangeOfFile rows;

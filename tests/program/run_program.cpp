@@ -1,6 +1,7 @@
 #include "program/run_program.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +30,6 @@ void redirect(int target, const std::string& path) {
 }
 
 [[noreturn]] void execute(std::vector<std::string> words, const std::string& stem) {
-  setpgid(0, 0);  // so that a run that hangs can be killed with all its ranks
   redirect(STDOUT_FILENO, stem + ".out");
   redirect(STDERR_FILENO, stem + ".err");
   redirect(STDIN_FILENO, "/dev/null");
@@ -42,13 +42,32 @@ void redirect(int target, const std::string& path) {
   _exit(127);
 }
 
-int wait_or_kill(pid_t pid, double kill_after_s) {
+/// The process and all that it started, the ranks that mpirun puts into groups of their own too.
+std::vector<pid_t> family_of(pid_t pid) {
+  std::vector<pid_t> family{pid};
+  for (size_t i = 0; i < family.size(); ++i) {
+    const std::string id = std::to_string(family[i]);
+    std::ifstream children("/proc/" + id + "/task/" + id + "/children");
+    for (pid_t child; children >> child;) family.push_back(child);
+  }
+  return family;
+}
+
+void kill_all(pid_t pid, rusage& usage) {
+  const std::vector<pid_t> family = family_of(pid);
+  for (pid_t member : family) kill(member, SIGKILL);
+  wait4(pid, nullptr, 0, &usage);
+  for (pid_t member : family)
+    while (kill(member, 0) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+
+/// The exit code as a shell has it; what the process used goes to `usage`.
+int wait_or_kill(pid_t pid, double kill_after_s, rusage& usage) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(kill_after_s);
   int status = 0;
-  while (waitpid(pid, &status, WNOHANG) == 0) {
+  while (wait4(pid, &status, WNOHANG, &usage) == 0) {
     if (std::chrono::steady_clock::now() > end) {
-      kill(-pid, SIGKILL);
-      waitpid(pid, &status, 0);
+      kill_all(pid, usage);
       return 137;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -71,7 +90,9 @@ ProgramRun run_program(const std::vector<std::string>& arguments, int ranks,
   if (pid < 0) throw std::runtime_error("fork failed");
   if (pid == 0) execute(words, stem);
   ProgramRun run;
-  run.exit_code = wait_or_kill(pid, limits.kill_after_s);
+  rusage usage{};
+  run.exit_code = wait_or_kill(pid, limits.kill_after_s, usage);
+  run.max_rss_kib = usage.ru_maxrss;
   run.out = content_and_remove(stem + ".out");
   run.err = content_and_remove(stem + ".err");
   return run;

@@ -1,6 +1,7 @@
 // Runs the built llmpq as a user does, alone or under mpirun, and catches what it says.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -8,8 +9,9 @@ namespace llmpq::test {
 
 struct ProgramRun {
   int exit_code = -1;
-  std::string out;  ///< stdout
-  std::string err;  ///< stderr
+  std::string out;          ///< stdout
+  std::string err;          ///< stderr
+  int64_t max_rss_kib = 0;  ///< most memory of the started process (of llmpq itself without mpirun)
 };
 
 struct RunLimits {
