@@ -20,11 +20,10 @@ bool Driver::poll() {
   if (moved) since_progress_.restart();
   check_time();
   if (!stopped_ && io_.exhausted() && scheduler_.idle()) {
-    send_to_all({});
+    links_.start({});
     stopped_ = true;
   }
-  sending_ = 0;
-  for (auto& link : links_.steps) sending_ += link->finish();
+  sending_ = links_.finish();
   return moved;
 }
 
@@ -126,15 +125,11 @@ bool Driver::send_steps() {
   bool moved = false;
   while (auto step = scheduler_.next_step()) {
     count_rows(*step);
-    send_to_all(pack(*step));
+    links_.start(pack(*step));
     moved = true;
   }
   counts_.preemptions = scheduler_.counts().preemptions;
   return moved;
-}
-
-void Driver::send_to_all(const std::vector<std::byte>& message) {
-  for (auto& link : links_.steps) link->start(message);
 }
 
 }  // namespace llmpq

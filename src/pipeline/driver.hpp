@@ -52,7 +52,6 @@ class Driver : public Conductor {
   void start(Request request);
   void count_rows(const Step& step);
   int64_t expected_tokens(const Sampling& sampling) const;
-  void send_to_all(const std::vector<std::byte>& message);
   void check_time() const;
 
   DriverSetup setup_;

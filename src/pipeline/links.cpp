@@ -14,6 +14,16 @@ int rank_of(const PipelinePlan& pipeline, size_t stage) {
 
 }  // namespace
 
+void DriverLinks::start(const std::vector<std::byte>& message) {
+  for (auto& link : steps) link->start(message);
+}
+
+int DriverLinks::finish() {
+  int under_way = 0;
+  for (auto& link : steps) under_way += link->finish();
+  return under_way;
+}
+
 StageLinks make_stage_links(const Mpi& mpi, const PipelinePlan& pipeline, size_t stage) {
   StageLinks links;
   links.steps = make_mpi_link_in(mpi, 0, kStepTag, kLargestMessage);

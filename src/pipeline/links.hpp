@@ -23,6 +23,11 @@ struct StageLinks {
 struct DriverLinks {
   std::vector<std::unique_ptr<LinkOut>> steps;  ///< [stages]
   std::unique_ptr<LinkIn> results;
+
+  /// Begins sending a control message to every stage.
+  void start(const std::vector<std::byte>& message);
+  /// Frees what has been sent; returns how many control messages are still under way.
+  int finish();
 };
 
 StageLinks make_stage_links(const Mpi& mpi, const PipelinePlan& pipeline, size_t stage);

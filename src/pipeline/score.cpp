@@ -47,11 +47,10 @@ Scorer::Scorer(const SchedulerConfig& config, DriverLinks links,
 bool Scorer::poll() {
   const bool moved = receive() | send_next();
   if (!stopped_ && next_window_ == windows_.size() && under_way_.empty()) {
-    send_to_all({});
+    links_.start({});
     stopped_ = true;
   }
-  sending_ = 0;
-  for (auto& link : links_.steps) sending_ += link->finish();
+  sending_ = links_.finish();
   return moved;
 }
 
@@ -82,7 +81,7 @@ bool Scorer::send_next() {
     const auto size = static_cast<int64_t>(windows_[next_window_].tokens.size());
     for (int64_t at = 0; at < size; at += chunk_rows_) {
       const int64_t rows = std::min(chunk_rows_, size - at);
-      send_to_all(pack(chunk_of(next_window_, slot, at, rows)));
+      links_.start(pack(chunk_of(next_window_, slot, at, rows)));
       under_way_.push_back({next_window_, slot, at + rows == size});
     }
     ++next_window_;
@@ -105,10 +104,6 @@ bool Scorer::receive() {
     moved = true;
   }
   return moved;
-}
-
-void Scorer::send_to_all(const std::vector<std::byte>& message) {
-  for (auto& link : links_.steps) link->start(message);
 }
 
 }  // namespace llmpq

@@ -46,7 +46,6 @@ class Scorer : public Conductor {
   bool send_next();
   bool receive();
   Step chunk_of(size_t window, int32_t slot, int64_t position, int64_t rows);
-  void send_to_all(const std::vector<std::byte>& message);
 
   SchedulerConfig config_;
   DriverLinks links_;
