@@ -3,7 +3,7 @@
 
 program_packages=(g++ cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libhdf5-dev
   libboost-log-dev nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev
-  libhwloc-dev libxxhash-dev libcli11-dev)
+  libxxhash-dev libcli11-dev)
 test_packages=(libgtest-dev libgmock-dev python3 python3-h5py hdf5-tools)
 ci_packages=(clang-format-14 clang-16 libclang-rt-16-dev)
 
