@@ -5,7 +5,8 @@ program_packages=(g++ cmake ninja-build pkg-config openmpi-bin libopenmpi-dev li
   libboost-log-dev nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev
   libxxhash-dev libcli11-dev)
 test_packages=(libgtest-dev libgmock-dev python3 python3-h5py hdf5-tools)
-ci_packages=(clang-format-14 clang-16 libclang-rt-16-dev)
+fuzz_packages=(clang-16 libclang-rt-16-dev)
+ci_packages=(clang-format-14 "${fuzz_packages[@]}")
 
 # The packages among the arguments that are not installed, one a line.
 missing_packages() {

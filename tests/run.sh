@@ -2,14 +2,14 @@
 # Installs what is missing, builds everything and runs the test suite; the last line is
 # `N passed, N failed, N skipped`.
 #   tests/run.sh          all but the tests labelled slow
-#   tests/run.sh --slow   all, the slow ones too
+#   tests/run.sh --slow   all, the slow ones too, and a minute of each fuzz target
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source jobs/setup.sh
 
 case "${1:-}" in
-  "") labels=(-LE slow) ;;
-  --slow) labels=() ;;
+  "") labels=(-LE slow) slow=0 ;;
+  --slow) labels=() slow=1 ;;
   *) echo "usage: tests/run.sh [--slow]" >&2; exit 2 ;;
 esac
 
@@ -22,6 +22,7 @@ echo "== running the tests"
 status=0
 ctest --test-dir build --output-on-failure --parallel "$(nproc)" "${labels[@]}" \
   --output-junit "$report" </dev/null || status=$?
+if [ "$slow" = 1 ]; then bash tests/fuzz/run.sh 60 || status=1; fi
 
 # The counts stand in the first element of ctest's report.
 count() { grep -m1 -o "$1=\"[0-9]*\"" "$report" | head -n1 | grep -o '[0-9]*'; }
