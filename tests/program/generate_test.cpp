@@ -193,6 +193,20 @@ TEST_F(Generate, AKilledRunGoesOnAndGivesTheSameFile) {
   EXPECT_FALSE(fs::exists(part));
 }
 
+TEST_F(Generate, PreemptionChangesNothing) {
+  write_prompts(scratch_.path("prompts.h5"), bundled_prompts(100, 24));
+  // --min-tokens and not --ignore-eos, which would promise the scheduler the full length.
+  const Flags flags{"--max-tokens", "96", "--min-tokens", "96", "--repetition-penalty", "1.2"};
+  const auto want = run("want.h5", flags);
+  Flags tight = flags;
+  tight.insert(tight.end(), {"--kv-blocks", "40", "--decode-batch", "12", "--lanes", "2",
+                             "--expected-output-tokens", "1"});
+  const ProgramRun squeezed = run_program(job("out.h5", tight), 2);
+  ASSERT_EQ(squeezed.exit_code, 0) << squeezed.err;
+  EXPECT_THAT(squeezed.out, HasSubstr("preemptions"));
+  EXPECT_EQ(read_output(scratch_.path("out.h5")), want);
+}
+
 TEST_F(Generate, EvalSaysTheSameOnAnyNumberOfRanks) {
   const std::string text = scratch_.path("text.txt");
   {

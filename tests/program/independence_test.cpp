@@ -58,7 +58,7 @@ const std::vector<Cut> kCuts{
     {3, {"--mix", "separated", "--prefill-tokens", "33", "--decode-batch", "8"}},
     {3, {"--mix", "interleaved", "--lanes", "1", "--threads", "3"}},
     {4, {"--mix", "mixed", "--prefill-tokens", "50", "--lanes", "4", "--decode-batch", "3"}},
-    {4, {"--kv-blocks", "40", "--prefill-tokens", "128", "--lanes", "2"}},  // preemption
+    {4, {"--kv-blocks", "40", "--prefill-tokens", "128", "--lanes", "2"}},
 };
 
 Flags operator+(Flags a, const Flags& b) {
