@@ -1,0 +1,105 @@
+#include "stage/stage.hpp"
+
+#include <gtest/gtest.h>
+
+#include "kernels/check.hpp"
+#include "plan/memory_model.hpp"
+#include "plan/solve.hpp"
+
+namespace llmpq {
+namespace {
+
+class StageTest : public testing::Test {
+ protected:
+  StageTest()
+      : checkpoint_(open_checkpoint(std::string(LLMPQ_DATA) + "/tiny")),
+        backend_(make_cpu_backend(1, "auto")),
+        context_(backend_->make_context()) {}
+
+  PlanRequest request(int ranks) const {
+    PlanRequest request{
+        .model = "tiny",
+        .config = checkpoint_->config(),
+        .backend = *backend_,
+        .ranks = std::vector<RankMemory>(static_cast<size_t>(ranks), {int64_t{1} << 30, "cpu"}),
+        .max_model_len = 128,
+        .kv_type = DType::kBf16,
+        .kv_block_tokens = 16,
+        .workload = {.sequences = 8, .max_sequence_tokens = 128},
+        .wishes = {}};
+    request.wishes.formats = {Format::kBf16, Format::kW8, Format::kW4, Format::kW3,
+                              Format::kF16,  Format::kW4, Format::kW8, Format::kW3};
+    return request;
+  }
+
+  Stage load(const Plan& plan, size_t stage) {
+    const StageSetup setup{.plan = plan.pipelines[0].stages[stage],
+                           .head_format = plan.head_format,
+                           .sizes = stage_sizes(plan, 128, DType::kBf16),
+                           .kv_blocks = plan.kv_blocks,
+                           .activation = std::nullopt};
+    return Stage(setup, *checkpoint_, *backend_, *context_);
+  }
+
+  std::unique_ptr<Checkpoint> checkpoint_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Context> context_;
+};
+
+TEST_F(StageTest, AllocatesWhatThePlanPredicts) {
+  for (const int ranks : {1, 2, 3}) {
+    const PlanRequest asked = request(ranks);
+    const Plan plan = solve(asked, Strategy::kAuto).plan;
+    const std::vector<StageMemory> predicted = predict_memory(asked, plan);
+    ASSERT_EQ(predicted.size(), static_cast<size_t>(ranks));
+    for (size_t i = 0; i < predicted.size(); ++i) {
+      SCOPED_TRACE(i);
+      const Stage stage = load(plan, i);
+      EXPECT_EQ(stage.bytes(), predicted[i].total());
+      EXPECT_EQ(stage.first(), i == 0);
+      EXPECT_EQ(stage.last(), i + 1 == predicted.size());
+    }
+  }
+}
+
+TEST_F(StageTest, RefusesActivationsOfAnotherSize) {
+  const Plan plan = solve(request(2), Strategy::kAuto).plan;
+  Stage second = load(plan, 1);
+  Step step;
+  step.tokens = {5};
+  step.ranges = {{1, 1, 0, 1, false}};
+  step.block_table = {0};
+  const std::vector<std::byte> hidden(12);
+  EXPECT_THROW(second.run(step, hidden), Error);
+}
+
+TEST_F(StageTest, RefusesRowsOfASequenceThatNeverStarted) {
+  const Plan plan = solve(request(1), Strategy::kAuto).plan;
+  Stage only = load(plan, 0);
+  Step step;
+  step.tokens = {5};
+  step.ranges = {{1, 1, 0, 1, true}};
+  step.block_table = {0};
+  EXPECT_THROW(only.run(step, {}), Error);
+  step.starts.push_back({1, 1, 0, 0, {}});
+  only.run(step, {});
+  EXPECT_EQ(only.take_result().tokens.size(), 1u);
+}
+
+TEST_F(StageTest, ScoresTargetsWithoutASampler) {
+  const Plan plan = solve(request(1), Strategy::kAuto).plan;
+  Stage only = load(plan, 0);
+  Step step;
+  step.tokens = {5, 6, 7};
+  step.ranges = {{1, 3, 0, 1, false}};
+  step.block_table = {0};
+  step.targets = {6, -1, 8};
+  only.run(step, {});
+  const StepResult result = only.take_result();
+  ASSERT_EQ(result.scores.size(), 2u);
+  for (const float score : result.scores) EXPECT_LT(score, 0.0f);
+  EXPECT_TRUE(result.tokens.empty());
+}
+
+}  // namespace
+}  // namespace llmpq
