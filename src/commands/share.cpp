@@ -53,14 +53,9 @@ Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machi
 void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& setup) {
   std::optional<Worker> worker;
   if (share.stage)
-    worker.emplace(*share.stage, make_stage_links(mpi, plan.pipelines[0], share.index), setup.bell,
-                   setup.timeline);
-  try {
-    run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, setup.tick);
-  } catch (const Error& error) {
-    if (!share.stage) throw;
-    throw Error(error.code(), fmt::format("stage {}: {}", share.index, error.what()));
-  }
+    worker.emplace(*share.stage, share.index, make_stage_links(mpi, plan.pipelines[0], share.index),
+                   setup.bell, setup.timeline);
+  run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, setup.tick);
 }
 
 void or_abort(const Mpi& mpi, const std::function<void()>& work) {

@@ -36,7 +36,7 @@ struct RunSetup {
 };
 
 /// Returns when the conductor has ended the work and all of it is done. Collective. Throws what
-/// failed, with the stage in the sentence.
+/// failed, with the stage in the sentence if it was computing.
 void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& setup);
 
 /// Runs `work`, in which other ranks may be waited for; if it throws, prints rank, host and the

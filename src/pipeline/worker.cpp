@@ -38,8 +38,8 @@ TraceEvent event_of(const Step& step, int32_t rank, int32_t track, std::string c
 
 }  // namespace
 
-Worker::Worker(Stage& stage, StageLinks links, Bell& bell, Timeline* timeline)
-    : stage_(stage), links_(std::move(links)), bell_(bell), timeline_(timeline) {
+Worker::Worker(Stage& stage, size_t index, StageLinks links, Bell& bell, Timeline* timeline)
+    : stage_(stage), index_(index), links_(std::move(links)), bell_(bell), timeline_(timeline) {
   thread_ = std::thread([this] { compute(); });
 }
 
@@ -151,12 +151,12 @@ void Worker::compute() {
     }
   } catch (const Error& error) {
     error_ = std::make_exception_ptr(
-        Error(error.code(), fmt::format("step {}: {}", step, error.what())));
+        Error(error.code(), fmt::format("stage {}, step {}: {}", index_, step, error.what())));
     failed_ = true;
     bell_.ring();
   } catch (const std::exception& error) {
     error_ = std::make_exception_ptr(
-        Error(Exit::kInternal, fmt::format("step {}: {}", step, error.what())));
+        Error(Exit::kInternal, fmt::format("stage {}, step {}: {}", index_, step, error.what())));
     failed_ = true;
     bell_.ring();
   }

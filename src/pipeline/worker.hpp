@@ -26,15 +26,15 @@ struct Timeline {
 
 class Worker {
  public:
-  /// Starts the compute thread. `bell` wakes the MPI thread when a step is computed. `timeline` may
-  /// be null.
-  Worker(Stage& stage, StageLinks links, Bell& bell, Timeline* timeline);
+  /// Starts the compute thread. `index` is the stage's in its pipeline, for messages. `bell` wakes
+  /// the MPI thread when a step is computed. `timeline` may be null.
+  Worker(Stage& stage, size_t index, StageLinks links, Bell& bell, Timeline* timeline);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   /// MPI thread: moves what can be moved; true if something was. Throws what the compute thread
-  /// met, with the step's number in the sentence.
+  /// met, with stage and step in the sentence.
   bool poll();
   /// The stop message came, and everything before it is computed and sent.
   bool done() const;
@@ -58,6 +58,7 @@ class Worker {
   Computed run(Task task);
 
   Stage& stage_;
+  size_t index_;
   StageLinks links_;
   Bell& bell_;
   Timeline* timeline_;

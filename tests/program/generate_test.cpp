@@ -2,6 +2,7 @@
 // timeline, and what eval says on any number of ranks.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -191,6 +192,36 @@ TEST_F(Generate, AKilledRunGoesOnAndGivesTheSameFile) {
     EXPECT_TRUE(rows[i] == want[i]) << "row " << i;
   }
   EXPECT_FALSE(fs::exists(part));
+}
+
+/// A file system of its own with so little room; removed at the end.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const std::string& path) : path_(path) {
+    fs::create_directory(path_);
+    mounted_ = mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=300k") == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) umount(path_.c_str());
+  }
+  bool mounted() const { return mounted_; }
+
+ private:
+  std::string path_;
+  bool mounted_;
+};
+
+TEST_F(Generate, AFullDiskEndsTheRunWithItsCodeAndKeepsFinishedRows) {
+  write_prompts(scratch_.path("prompts.h5"), bundled_prompts(0, 1500));
+  const SmallDisk disk(scratch_.path("disk"));
+  if (!disk.mounted()) GTEST_SKIP() << "mounting a small file system needs root";
+  const ProgramRun full = run_program(job("disk/out.h5", {"--max-tokens", "32"}), 2);
+  EXPECT_EQ(full.exit_code, 6) << full.err;
+  EXPECT_THAT(full.err, HasSubstr("llmpq: error: rank 0 on "));
+  EXPECT_THAT(full.err, HasSubstr("out.h5.part"));
+  const ProgramRun inspect = run_program({"inspect", scratch_.path("disk/out.h5"), "--json"});
+  ASSERT_EQ(inspect.exit_code, 0) << inspect.err;
+  EXPECT_GT(parse_json(inspect.out, "stdout", Exit::kOutput)["rows_done"], 0);
 }
 
 TEST_F(Generate, PreemptionChangesNothing) {
