@@ -173,7 +173,7 @@ def save_texts(tokenizer, folder):
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {key: value for key, value in model_config().to_dict().items() if key not in NOT_ABOUT_THE_MODEL}
     save_json(folder / "config.json", {**config, "architectures": ["LlamaForCausalLM"]})
-    save_json(folder / "generation_config.json", {"eos_token_id": 0, "do_sample": False, "max_new_tokens": 256})
+    save_json(folder / "generation_config.json", {"eos_token_id": 0})
     save_json(folder / "tokenizer_config.json", {
         "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": CONTEXT, "eos_token": END_OF_TEXT,
         "add_bos_token": False, "clean_up_tokenization_spaces": False})

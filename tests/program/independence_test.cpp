@@ -36,6 +36,8 @@ struct Flavor {
   std::string name;
   Flags flags;
 };
+void PrintTo(const Flavor& flavor, std::ostream* out) { *out << flavor.name; }
+
 const std::vector<Flavor> kFlavors{
     {"bf16_greedy", {"--format", "bf16"}},
     {"f16_sampled", {"--format", "f16"}},
