@@ -104,6 +104,11 @@ Machines find_machines(const Mpi& mpi, const Job& job) {
   const RankReport mine = report_rank(mpi, cpu_name(), {job.threads, job.memory_limit});
   mpi.agreed([&] { machines.backend = make_cpu_backend(mine.threads, job.isa); });
   machines.inventory = gather_inventory(mpi, mine);
+  if (mpi.rank() == 0)
+    log_info(
+        "{} ranks; they compute on the {} (the only backend of this build), {} threads on rank "
+        "0; activations travel through host memory over MPI",
+        mpi.size(), machines.backend->name(), mine.threads);
   return machines;
 }
 
