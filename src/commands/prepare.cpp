@@ -101,8 +101,11 @@ Input load_input(const Mpi& mpi, const Job& job) {
 
 Machines find_machines(const Mpi& mpi, const Job& job) {
   Machines machines;
-  const RankReport mine = report_rank(mpi, cpu_name(), {job.threads, job.memory_limit});
-  mpi.agreed([&] { machines.backend = make_cpu_backend(mine.threads, job.isa); });
+  RankReport mine = report_rank(mpi, {job.threads, job.memory_limit});
+  mpi.agreed([&] {
+    machines.backend = make_cpu_backend(mine.threads, job.isa);
+    mine.device = machines.backend->devices().at(0).name;
+  });
   machines.inventory = gather_inventory(mpi, mine);
   if (mpi.rank() == 0)
     log_info(

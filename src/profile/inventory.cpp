@@ -78,19 +78,11 @@ int ranks_on_my_cpus(const Mpi& mpi) {
 
 }  // namespace
 
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "CPU";
-}
-
-RankReport report_rank(const Mpi& mpi, const std::string& device, const RankLimits& limits) {
+RankReport report_rank(const Mpi& mpi, const RankLimits& limits) {
   RankReport report;
   report.rank = mpi.rank();
   report.node_rank = mpi.node_rank();
   report.host = mpi.host();
-  report.device = device;
   const int sharers = std::max(1, ranks_on_my_cpus(mpi));  // collective: on all ranks or on none
   report.threads = limits.threads.value_or(std::max(1, usable_cpus() / sharers));
   report.memory_bytes = memory_share(mpi);

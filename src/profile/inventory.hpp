@@ -27,16 +27,14 @@ struct RankLimits {
 
 /// This process's share of its host. Ranks whose affinity masks are the same divide their CPUs; all
 /// ranks of a node divide the memory that is free within the cgroup's and Slurm's limits, of which
-/// a tenth is left for everything that is not a stage. Collective.
-RankReport report_rank(const Mpi& mpi, const std::string& device, const RankLimits& limits);
+/// a tenth is left for everything that is not a stage. The device's name is the backend's to add.
+/// Collective.
+RankReport report_rank(const Mpi& mpi, const RankLimits& limits);
 
 /// The reports of all ranks, by rank, on every rank. Collective.
 std::vector<RankReport> gather_inventory(const Mpi& mpi, const RankReport& mine);
 
 /// A table for people.
 std::string describe(const std::vector<RankReport>& inventory);
-
-/// The CPU's model name.
-std::string cpu_name();
 
 }  // namespace llmpq
