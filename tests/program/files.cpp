@@ -1,8 +1,5 @@
 #include "program/files.hpp"
 
-#include <cstdlib>
-#include <stdexcept>
-
 #include "base/hdf5.hpp"
 #include "input/prompts.hpp"
 
@@ -44,17 +41,6 @@ void read_logprobs(const h5::File& file, std::vector<OutputRow>& rows) {
 }
 
 }  // namespace
-
-Scratch::Scratch() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "llmpq-test-XXXXXX").string();
-  if (!mkdtemp(pattern.data())) throw std::runtime_error("cannot make " + pattern);
-  folder_ = pattern;
-}
-
-Scratch::~Scratch() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
-}
 
 std::vector<OutputRow> read_output(const std::string& path) {
   const h5::File file = h5::File::open(path, h5::File::Mode::kRead, Exit::kOutput);

@@ -3,23 +3,20 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "base/temp_folder.hpp"
+
 namespace llmpq::test {
 
-/// A folder under the system's temporary one; removed with its content.
+/// A folder of the test, with its files' paths as the command line takes them.
 class Scratch {
  public:
-  Scratch();
-  ~Scratch();
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
  private:
-  std::filesystem::path folder_;
+  TempFolder folder_;
 };
 
 /// One row of an output file, every dataset of it.
