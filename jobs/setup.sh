@@ -3,10 +3,10 @@
 
 program_packages=(g++ cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libhdf5-dev
   libboost-log-dev nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev
-  libxxhash-dev libcli11-dev)
+  libxxhash-dev libcli11-dev libhwloc-dev)
 test_packages=(libgtest-dev libgmock-dev python3 python3-h5py hdf5-tools)
 fuzz_packages=(clang-16 libclang-rt-16-dev)
-ci_packages=(clang-format-14 "${fuzz_packages[@]}")
+ci_packages=(clang-format-14 python3-pip "${fuzz_packages[@]}")
 
 # The packages among the arguments that are not installed, one a line.
 missing_packages() {
@@ -46,7 +46,9 @@ install_packages() {
 build() {
   local preset=$1
   shift
-  if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+  if command -v ccache >/dev/null; then
+    export CMAKE_CXX_COMPILER_LAUNCHER=ccache CMAKE_CUDA_COMPILER_LAUNCHER=ccache
+  fi
   echo "== building ($preset)"
   cmake --preset "$preset" --log-level=WARNING
   cmake --build --preset "$preset" --parallel "$(nproc)" "$@"

@@ -1,7 +1,8 @@
 // Every operation a backend has, one function pointer each, with formula and shapes. The CPU and
-// the CUDA table are twins: one test body compares them. All activations are row-major f32 on the
-// CPU; pointers belong to the backend's memory. Rule of every op: one output element is reduced
-// in one fixed order, whatever the number of rows, threads or the instruction set.
+// the CUDA table are twins: one test body compares them. All activations are row-major f32. Every
+// pointer that an argument struct holds belongs to the backend's memory, but for `cache` and `w`.
+// Rule of every op: one output element is reduced in one fixed order, whatever the number of rows,
+// threads or the instruction set; where CUDA differs, kernels/README.md says so.
 #pragma once
 
 #include <cstdint>
@@ -55,15 +56,16 @@ struct RopeArgs {
   int64_t tokens, heads, head_dim, rotary;
 };
 
-/// How the inputs of a matrix product are rounded before it (design: --activation-dtype).
-enum class ActivationType : uint8_t { kF32, kBf16, kInt8 };
+/// How the inputs of a matrix product are rounded before it (--activation-dtype).
+enum class ActivationType : uint8_t { kF32, kBf16, kF16, kInt8 };
 
 /// y[t, n] = sum_k x[t, k] w[n, k] (+ bias[n]).
 /// kF32: w is dequantized exactly, one fma chain along k. kInt8: x is rounded to int8 with one
 /// scale per token and group of 128 (absmax / 127, ties to even); per group an exact integer dot
 /// product; acc = fma(float(dot), x_scale * w_scale, acc) for the groups in order; with 16-bit
-/// weights x is rounded the same way and used as q * scale in f32. kBf16: x is rounded to bf16,
-/// then as kF32. The bias is added last. A row of x that is not finite gives outputs that are not.
+/// weights x is rounded the same way and used as q * scale in f32. kBf16, kF16: x is rounded to
+/// that type, then as kF32. The bias is added last. A row of x that is not finite gives outputs
+/// that are not.
 struct LinearArgs {
   const float* x;  ///< [tokens, k]
   const Matrix* w;
@@ -99,16 +101,26 @@ struct RowRange {
   int32_t begin;  ///< first row in the step
   int32_t rows;
   int32_t position;  ///< of the first row in its sequence
-  int32_t table;     ///< where its block table starts in AttentionArgs::block_table
+  int32_t table;     ///< where its block table starts in RangeList::block_table
+};
+
+/// The ranges of a step. The lists lie in the backend's memory; the numbers besides are what a
+/// launch has to know of them, and may be upper bounds, `singles` excepted.
+struct RangeList {
+  const RowRange* list;        ///< [count]
+  const int32_t* block_table;  ///< block ids of all ranges, one table after the other
+  int64_t count;
+  int64_t rows;         ///< of all ranges together
+  int64_t most_rows;    ///< of one range
+  int64_t most_tokens;  ///< the longest context: position + rows of a range
+  int64_t singles;      ///< ranges of exactly one row
 };
 
 /// Rounds k and v to the cache's type and stores them at their sequence's position.
 struct KvWriteArgs {
   const float *k, *v;  ///< [tokens, kv_heads, head_dim] with `stride` floats from token to token
   int64_t stride;
-  const RowRange* ranges;  ///< [range_count]
-  int64_t range_count;
-  const int32_t* block_table;  ///< block ids of all ranges, one table after the other
+  RangeList ranges;
   const KvCache* cache;
 };
 
@@ -119,9 +131,7 @@ struct KvWriteArgs {
 struct AttentionArgs {
   const float* q;  ///< [tokens, heads, head_dim] with `q_stride` floats from token to token
   int64_t q_stride;
-  const RowRange* ranges;
-  int64_t range_count;
-  const int32_t* block_table;
+  RangeList ranges;
   const KvCache* cache;
   int64_t heads;
   float scale;
@@ -138,6 +148,48 @@ struct GatherRowsArgs {
   float* y;
 };
 
+/// How the next token of one row is chosen; the order of the steps is told in layer/README.md.
+struct SampleRow {
+  float temperature;                      ///< 0 = greedy
+  float top_p;                            ///< 1 = off
+  float min_p;                            ///< 0 = off
+  int32_t top_k;                          ///< 0 = off
+  float repetition, frequency, presence;  ///< penalties; 1, 0, 0 = off
+  int32_t logprobs;                    ///< 0 none, 1 the chosen token's, K > 1 the K likeliest too
+  uint64_t bits;                       ///< 64 random bits: the draw
+  int32_t counted_begin, counted_end;  ///< its tokens in SampleArgs::counted
+  int32_t masked_begin, masked_end;    ///< its tokens in SampleArgs::masked
+};
+
+/// A token of a sequence: how often its output has it (0: only the prompt does).
+struct TokenCount {
+  int32_t token, count;
+};
+
+/// Chooses one token for each row of logits. A logit that is not finite is never chosen. Sums of
+/// probabilities are exact (integer masses, kernels/softmax.hpp), so every backend chooses the same
+/// token from the same logits.
+struct SampleArgs {
+  float* logits;  ///< [rows, vocab]; overwritten
+  int64_t rows, vocab;
+  const SampleRow* sample;    ///< [rows]
+  const TokenCount* counted;  ///< tokens that penalties count, row by row
+  const int32_t* masked;  ///< tokens that may not come, row by row; left out if none would remain
+  int64_t top;            ///< the most of SampleRow::logprobs if above 1, else 0
+  int32_t* tokens;        ///< [rows]; -1 where no logit is finite
+  float* logprobs;        ///< [rows], natural log of the raw distribution; 0 where not asked for
+  int32_t* top_ids;       ///< [rows, top], likeliest first
+  float* top_logprobs;    ///< [rows, top]
+};
+
+/// scores[r] = ln softmax(logits[r, :])[targets[r]]; NaN where no logit is finite.
+struct ScoreArgs {
+  const float* logits;     ///< [rows, vocab]
+  const int32_t* targets;  ///< [rows], each within [0, vocab)
+  int64_t rows, vocab;
+  float* scores;  ///< [rows]
+};
+
 struct Ops {
   void (*embed)(Context&, const EmbedArgs&);
   void (*norm)(Context&, const NormArgs&);
@@ -148,6 +200,8 @@ struct Ops {
   void (*kv_write)(Context&, const KvWriteArgs&);
   void (*attention)(Context&, const AttentionArgs&);
   void (*gather_rows)(Context&, const GatherRowsArgs&);
+  void (*sample)(Context&, const SampleArgs&);
+  void (*score)(Context&, const ScoreArgs&);
 };
 
 }  // namespace llmpq

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "commands/check.hpp"
 #include "commands/cli.hpp"
 #include "commands/convert.hpp"
 #include "commands/eval.hpp"
@@ -43,6 +44,8 @@ int run(const std::vector<std::string>& words) {
       return llmpq::run_convert(line.job);
     case llmpq::Command::kInspect:
       return llmpq::run_inspect(line.job);
+    case llmpq::Command::kCheck:
+      return llmpq::run_check(line.job);
   }
   return static_cast<int>(llmpq::Exit::kInternal);
 }

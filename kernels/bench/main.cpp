@@ -2,6 +2,7 @@
 // against the plain kernels first and does not run if a bit differs. Columns: us, GB/s of weights
 // (or cache) read, GFLOP/s, and both as a share of what this machine reached in the same run.
 // LLMPQ_BENCH_CLOCK=cpu: one thread, by its CPU time, for machines that others use too.
+// LLMPQ_BENCH_DEVICE=cuda: the GPU's kernels instead (cuda_bench.hpp).
 // LLMPQ_BENCH_THREADS and LLMPQ_BENCH_ISA choose threads (0: all) and instruction set (auto).
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "kernels/backend.hpp"
+#include "kernels/bench/cuda_bench.hpp"
 #include "kernels/bench/machine_limits.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 
@@ -161,16 +163,25 @@ void bench_attention(benchmark::State& state, AttentionCase c) {
     last.push_back({static_cast<int32_t>(s * c.rows), static_cast<int32_t>(c.rows),
                     static_cast<int32_t>(c.context - c.rows), start});
   }
+  const auto ranges = [&](const std::vector<RowRange>& list, int64_t rows) {
+    return RangeList{list.data(),
+                     table.data(),
+                     c.sequences,
+                     c.sequences * rows,
+                     rows,
+                     c.context,
+                     rows == 1 ? c.sequences : 0};
+  };
   const int64_t width = kKvHeads * kHeadDim;
   const std::vector<float> kv = numbers(c.sequences * c.context * width);
-  on.backend->ops().kv_write(
-      *on.context, {kv.data(), kv.data(), width, all.data(), c.sequences, table.data(), &cache});
+  on.backend->ops().kv_write(*on.context,
+                             {kv.data(), kv.data(), width, ranges(all, c.context), &cache});
   const std::vector<float> q = numbers(c.sequences * c.rows * kHeads * kHeadDim);
   std::vector<float> y(q.size()), wanted(q.size());
   const auto run = [&](Machine& machine, std::vector<float>& to) {
     machine.backend->ops().attention(
-        *machine.context, {q.data(), kHeads * kHeadDim, last.data(), c.sequences, table.data(),
-                           &cache, kHeads, 0.125f, 0, nullptr, to.data()});
+        *machine.context, {q.data(), kHeads * kHeadDim, ranges(last, c.rows), &cache, kHeads,
+                           0.125f, 0, nullptr, to.data()});
   };
   run(fast(), y);
   run(plain(), wanted);
@@ -238,6 +249,8 @@ void add_cases() {
 
 int main(int argc, char** argv) {
   using namespace llmpq;
+  if (const std::string device = setting("LLMPQ_BENCH_DEVICE", "cpu"); device != "cpu")
+    return run_cuda_bench(device);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   const int threads = threads_used();

@@ -200,7 +200,7 @@ void attention_kernel(const AttentionArgs& args, const AttentionItem& item, floa
     const int64_t start = block * cache.block_tokens;
     const int64_t seen = last_position + 1 - start;
     const int64_t count = seen < cache.block_tokens ? seen : cache.block_tokens;
-    const int64_t id = args.block_table[item.table + block];
+    const int64_t id = args.ranges.block_table[item.table + block];
     const int64_t slot = (id * cache.kv_heads + item.kv_head) * cache.block_tokens;
     widen_block(cache, cache.k, cache.k_scale, slot, count, room.width, room.k);
     widen_block(cache, cache.v, cache.v_scale, slot, count, room.width, room.v);

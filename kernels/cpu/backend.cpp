@@ -37,24 +37,29 @@ class CpuBackend final : public Backend {
   CpuBackend(int threads, const std::string& isa)
       : kernels_(kernels(choose_isa(isa))), pool_(threads) {}
 
-  std::string name() const override { return "cpu"; }
+  BackendKind kind() const override { return BackendKind::kCpu; }
   const Ops& ops() const override { return cpu_ops(); }
 
-  std::vector<DeviceInfo> devices() const override {
+  DeviceInfo device() const override {
     DeviceInfo device;
     device.name = proc_value("/proc/cpuinfo", "model name");
     if (device.name.empty()) device.name = "CPU";
     device.memory_bytes = proc_kib("MemTotal");
     device.free_bytes = proc_kib("MemAvailable");
     device.compute_units = pool_.threads();
-    return {device};
+    return device;
   }
 
   std::unique_ptr<Context> make_context() override {
     return std::make_unique<CpuContext>(kernels_, pool_);
   }
 
+  ActivationType default_activation(Format format) const override {
+    return is_16bit(format) ? ActivationType::kF32 : ActivationType::kInt8;
+  }
+
   Buffer allocate(int64_t bytes) override { return allocate_host(bytes); }
+  Buffer allocate_staging(int64_t bytes) override { return allocate_host(bytes); }
 
   void copy_to_device(Context&, void* device, const void* host, int64_t bytes) override {
     if (bytes > 0) std::memcpy(device, host, static_cast<size_t>(bytes));
@@ -63,18 +68,9 @@ class CpuBackend final : public Backend {
     if (bytes > 0) std::memcpy(host, device, static_cast<size_t>(bytes));
   }
 
-  int64_t packed_bytes(Format format, int64_t n, int64_t k) const override {
-    return llmpq::packed_bytes(format, n, k);
-  }
-
   void pack_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows,
                  const float* values) override {
-    CHECK(row_begin >= 0 && rows >= 0 && row_begin <= w.n - rows, Exit::kInternal,
-          "pack_rows: rows {} to {} of a matrix of {} rows", row_begin, row_begin + rows, w.n);
-    const int64_t want = packed_bytes(w.format, w.n, w.k);
-    CHECK(w.packed.bytes() == want, Exit::kInternal,
-          "pack_rows: a {} matrix [{}, {}] needs {} bytes, its buffer has {}",
-          llmpq::name(w.format), w.n, w.k, want, w.packed.bytes());
+    check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
     const int64_t grain = std::max<int64_t>(1, 16384 / w.k);
     pool_.parallel_for(rows, grain, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i)

@@ -59,7 +59,8 @@ struct KernelTable {
   /// What quantize_row kept, as floats again: q * scale.
   void (*dequantize_row)(const int8_t* x, int64_t k, const float* scale, float* to);
   void (*round_to_bf16)(const float* x, int64_t count, float* to);
-  /// Element-wise functions, for the sampler's and the tests' use.
+  void (*round_to_f16)(const float* x, int64_t count, float* to);
+  /// Element-wise functions, for the tests' use.
   void (*exp)(const float* x, int64_t count, float* y);
   void (*tanh)(const float* x, int64_t count, float* y);
   void (*erf)(const float* x, int64_t count, float* y);

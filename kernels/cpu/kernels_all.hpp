@@ -32,6 +32,7 @@ constexpr KernelTable kTable = {
     .quantize_row = quantize_row_kernel,
     .dequantize_row = dequantize_row_kernel,
     .round_to_bf16 = round_to_bf16_kernel,
+    .round_to_f16 = round_to_f16_kernel,
     .exp = exp_kernel,
     .tanh = tanh_kernel,
     .erf = erf_kernel,

@@ -34,7 +34,7 @@ void kv_write_kernel(const KvWriteArgs& args, const RowRange& range, int64_t beg
   const KvCache& cache = *args.cache;
   for (int64_t i = begin; i < end; ++i) {
     const int64_t position = range.position + i;
-    const int64_t block = args.block_table[range.table + position / cache.block_tokens];
+    const int64_t block = args.ranges.block_table[range.table + position / cache.block_tokens];
     const int64_t within = position % cache.block_tokens;
     for (int64_t head = 0; head < cache.kv_heads; ++head) {
       const int64_t from = (range.begin + i) * args.stride + head * cache.head_dim;

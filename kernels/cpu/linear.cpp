@@ -41,11 +41,13 @@ RoundedInputs round_to_int8(CpuContext& on, const LinearArgs& args, int64_t more
   return rounded;
 }
 
-const float* rounded_to_bf16(CpuContext& on, const LinearArgs& args) {
+/// Rounded by one of the table's round_to_*.
+const float* rounded(CpuContext& on, const LinearArgs& args,
+                     void (*round)(const float*, int64_t, float*)) {
   const int64_t k = args.w->k;
   float* const to = reinterpret_cast<float*>(on.scratch(args.tokens * k * 4));
   on.pool().parallel_for(args.tokens, rows_per_chunk(k), [&](int64_t begin, int64_t end, int) {
-    on.kernels().round_to_bf16(args.x + begin * k, (end - begin) * k, to + begin * k);
+    round(args.x + begin * k, (end - begin) * k, to + begin * k);
   });
   return to;
 }
@@ -63,6 +65,21 @@ const float* through_int8(CpuContext& on, const LinearArgs& args) {
                                   rounded.scale + t * groups, to + t * k);
   });
   return to;
+}
+
+/// The inputs of a float product.
+const float* float_inputs(CpuContext& on, const LinearArgs& args) {
+  switch (args.activation) {
+    case ActivationType::kF32:
+      break;
+    case ActivationType::kBf16:
+      return rounded(on, args, on.kernels().round_to_bf16);
+    case ActivationType::kF16:
+      return rounded(on, args, on.kernels().round_to_f16);
+    case ActivationType::kInt8:
+      return through_int8(on, args);
+  }
+  return args.x;
 }
 
 using MatmulKernel = void (*)(const MatmulTask&, int64_t panel, int64_t begin, int64_t end);
@@ -111,9 +128,7 @@ void linear(Context& context, const LinearArgs& args) {
     return run_panels(on, task, on.kernels().matmul_int8);
   }
   task.x_stride = w.k;
-  task.x = args.activation == ActivationType::kInt8   ? through_int8(on, args)
-           : args.activation == ActivationType::kBf16 ? rounded_to_bf16(on, args)
-                                                      : args.x;
+  task.x = float_inputs(on, args);
   run_panels(on, task, on.kernels().matmul_float);
 }
 

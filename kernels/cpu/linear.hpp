@@ -7,7 +7,8 @@ namespace llmpq {
 
 /// Ops::linear. The weights' format and `activation` choose the arithmetic:
 /// integer weights with kInt8: integer dot products per group (matmul_int8.hpp); everything else:
-/// an f32 fma chain (matmul_float.hpp) over inputs that were rounded to f32, bf16 or int8 before.
+/// an f32 fma chain (matmul_float.hpp) over inputs that were rounded to f32, bf16, f16 or int8
+/// before.
 void linear(Context& context, const LinearArgs& args);
 
 }  // namespace llmpq

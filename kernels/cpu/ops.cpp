@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/context.hpp"
 #include "kernels/cpu/linear.hpp"
+#include "kernels/cpu/sample.hpp"
 
 namespace llmpq {
 namespace {
@@ -55,8 +56,8 @@ void gather_rows(Context& context, const GatherRowsArgs& args) {
 
 void kv_write(Context& context, const KvWriteArgs& args) {
   const int64_t grain = rows_per_chunk(2 * args.cache->kv_heads * args.cache->head_dim);
-  for (int64_t i = 0; i < args.range_count; ++i) {
-    const RowRange& range = args.ranges[i];
+  for (int64_t i = 0; i < args.ranges.count; ++i) {
+    const RowRange& range = args.ranges.list[i];
     cpu(context).pool().parallel_for(range.rows, grain, [&](int64_t begin, int64_t end, int) {
       cpu(context).kernels().kv_write(args, range, begin, end);
     });
@@ -67,8 +68,8 @@ void kv_write(Context& context, const KvWriteArgs& args) {
 /// that no thread is left alone with one at the end.
 int64_t fill_items(const AttentionArgs& args, AttentionItem* items) {
   int64_t count = 0;
-  for (int64_t i = 0; i < args.range_count; ++i) {
-    const RowRange& range = args.ranges[i];
+  for (int64_t i = 0; i < args.ranges.count; ++i) {
+    const RowRange& range = args.ranges.list[i];
     for (int32_t row = 0; row < range.rows; row += kAttentionRows) {
       const int32_t rows =
           std::min<int32_t>(range.rows - row, static_cast<int32_t>(kAttentionRows));
@@ -84,8 +85,9 @@ int64_t fill_items(const AttentionArgs& args, AttentionItem* items) {
 
 int64_t count_items(const AttentionArgs& args) {
   int64_t count = 0;
-  for (int64_t i = 0; i < args.range_count; ++i)
-    count += (args.ranges[i].rows + kAttentionRows - 1) / kAttentionRows * args.cache->kv_heads;
+  for (int64_t i = 0; i < args.ranges.count; ++i)
+    count +=
+        (args.ranges.list[i].rows + kAttentionRows - 1) / kAttentionRows * args.cache->kv_heads;
   return count;
 }
 
@@ -118,6 +120,8 @@ const Ops& cpu_ops() {
       .kv_write = kv_write,
       .attention = attention,
       .gather_rows = gather_rows,
+      .sample = sample,
+      .score = score,
   };
   return kOps;
 }

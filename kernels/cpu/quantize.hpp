@@ -1,6 +1,6 @@
 // Rounding of activations before a matrix product: int8 with one scale per token and group of 128
-// (absmax / 127, ties to even), or bf16. A group with NaN or infinity gets the scale NaN, so that
-// they reach the output. Included after a lanes_*.hpp.
+// (absmax / 127, ties to even), or bf16, or f16. A group with NaN or infinity gets the scale NaN,
+// so that they reach the output. Included after a lanes_*.hpp.
 #pragma once
 
 #include "kernels/convert.hpp"
@@ -54,6 +54,10 @@ void dequantize_row_kernel(const int8_t* x, int64_t k, const float* scale, float
 
 void round_to_bf16_kernel(const float* x, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = bf16_to_f32(f32_to_bf16(x[i]));
+}
+
+void round_to_f16_kernel(const float* x, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = f16_to_f32(f32_to_f16(x[i]));
 }
 
 }  // namespace

@@ -26,6 +26,8 @@ class LinkIn {
   virtual void post() = 0;
   /// The next message in order, if it has arrived.
   virtual std::optional<std::vector<std::byte>> take() = 0;
+  /// Messages whose bytes are on their way, or arrived and not taken.
+  virtual int under_way() const = 0;
 };
 
 }  // namespace llmpq

@@ -79,6 +79,8 @@ class MpiLinkIn : public LinkIn {
     return bytes;
   }
 
+  int under_way() const override { return static_cast<int>(receives_.size()); }
+
  private:
   /// More stay with their sender until some are taken: this bounds the receiver's memory.
   static constexpr size_t kMostUnderWay = 8;

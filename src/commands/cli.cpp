@@ -12,8 +12,8 @@
 namespace llmpq {
 namespace {
 
-constexpr std::array kCommands{Command::kGenerate, Command::kPlan, Command::kEval,
-                               Command::kConvert, Command::kInspect};
+constexpr std::array kCommands{Command::kGenerate, Command::kPlan,    Command::kEval,
+                               Command::kConvert,  Command::kInspect, Command::kCheck};
 
 Command parse_command(const std::string& word) {
   std::vector<std::string> names;

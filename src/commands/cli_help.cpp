@@ -68,21 +68,24 @@ std::string default_text(const Option& option) {
   return fmt::format(" Default: {}{}.", to_text(option, values.front()), unit);
 }
 
-std::string formats_note(const Option& option) {
+/// What the letter in the placeholder of a list stands for.
+std::string choices_note(const Option& option) {
   if (option.binding.type != ValueType::kChoice || !option.binding.list) return "";
-  return fmt::format(" F is one of {}.", fmt::join(option.binding.choices, ", "));
+  return fmt::format(" {} is one of {}.", option.unit.substr(0, 1),
+                     fmt::join(option.binding.choices, ", "));
 }
 
 std::string option_help(const Option& option) {
   return fmt::format("  --{}{}\n", option.name, placeholder(option)) +
-         wrap(option.help + formats_note(option) + default_text(option), 8);
+         wrap(option.help + choices_note(option) + default_text(option), 8);
 }
 
 constexpr std::string_view kExitCodes =
     "EXIT CODES\n"
-    "  0 all rows done       3 no plan fits     6 output\n"
-    "  1 internal error      4 model            8 MPI\n"
-    "  2 usage               5 prompts         10 rows failed (--strict)\n";
+    "  0 all rows done       4 model            7 GPU\n"
+    "  1 internal error      5 prompts          8 MPI\n"
+    "  2 usage               6 output          10 rows failed (--strict)\n"
+    "  3 no plan fits\n";
 
 constexpr std::string_view kJobNote =
     "JOB is a TOML file whose keys are the flags below without the dashes. Flags beat the file, "
@@ -127,6 +130,13 @@ Page page(Command command) {
               "llmpq inspect FILE [--json]\n"
               "  llmpq inspect answers.h5",
               "Needs no mpirun. Where the output is not complete it shows OUTPUT.part."};
+    case Command::kCheck:
+      return {"show what each rank would compute on, and what would go wrong",
+              "llmpq check [JOB] [--key value ...]\n"
+              "  srun llmpq check job.toml",
+              "Binds every rank as generate would, measures transfers between ranks and to GPUs, "
+              "and opens the model if one is given. Exit code 0, or that of the first error that "
+              "generate would stop with. Takes generate's job files."};
   }
   return {};
 }
@@ -137,8 +147,8 @@ std::string help_text() {
   std::string text =
       "llmpq generates text in bulk with a large language model over several MPI ranks, layer by\n"
       "layer at mixed bitwidths. Prompts come from HDF5 and outputs go to HDF5.\n\nCOMMANDS\n";
-  for (const Command command :
-       {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect})
+  for (const Command command : {Command::kGenerate, Command::kPlan, Command::kEval,
+                                Command::kConvert, Command::kInspect, Command::kCheck})
     text += fmt::format("  {:<10}{}\n", name(command), page(command).summary);
   text += "\n  llmpq COMMAND --help    all options of a command\n";
   text += "  llmpq --version\n\n";

@@ -8,6 +8,7 @@
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "commands/arithmetic.hpp"
 #include "commands/cli.hpp"
 #include "kernels/check.hpp"
 #include "plan/plan_json.hpp"
@@ -50,19 +51,24 @@ nlohmann::json fingerprint(const Job& job, const Input& input) {
   return print;
 }
 
-std::string versions() {
-  const nlohmann::json versions{{"llmpq", version_text()}, {"compiler", __VERSION__}};
+std::string versions(const std::vector<std::string>& arithmetic) {
+  const nlohmann::json versions{
+      {"llmpq", version_text()},
+      {"compiler", __VERSION__},
+      {"arithmetic",
+       parse_json(arithmetic_json(arithmetic), "the arithmetic of the ranks", Exit::kInternal)}};
   return dump_json(versions);
 }
 
-JournalHead journal_head(const Job& job, const Input& input) {
+JournalHead journal_head(const Job& job, const Input& input,
+                         const std::vector<std::string>& arithmetic) {
   JournalHead head;
   head.rows = input.feed.rows;
   head.num_samples = job.num_samples;
   head.logprobs = job.sampling.logprobs;
   head.job = job_to_json(job, Command::kGenerate);
   head.profile = "{}";
-  head.versions = versions();
+  head.versions = versions(arithmetic);
   head.fingerprint = dump_json(fingerprint(job, input));
   return head;
 }
@@ -105,8 +111,13 @@ OutputJob open_output(const Job& job, const Input& input, OutputState state) {
   return output;
 }
 
-void begin_output(const Job& job, const Input& input, OutputJob& output) {
-  if (!output.journal) output.journal = Journal::create(output.path, journal_head(job, input));
+void begin_output(const Job& job, const Input& input, const std::vector<std::string>& arithmetic,
+                  OutputJob& output) {
+  if (output.journal)
+    check_arithmetic(output.journal->head().versions, arithmetic,
+                     OutputPaths(output.path).part.string());
+  else
+    output.journal = Journal::create(output.path, journal_head(job, input, arithmetic));
 }
 
 Job keep_formats(const Job& job, const OutputJob& output) {

@@ -11,6 +11,7 @@
 #include "layer/weights.hpp"
 #include "plan/describe.hpp"
 #include "plan/plan_json.hpp"
+#include "profile/links.hpp"
 
 namespace llmpq {
 namespace {
@@ -18,12 +19,6 @@ namespace {
 constexpr int64_t kLengthSample = 20'000;    ///< rows beyond which prompts are sampled
 constexpr int64_t kLargestPlan = 256 << 20;  ///< bytes of a plan file
 constexpr int64_t kBlockTokens = 16;
-
-std::unique_ptr<Checkpoint> open_model(const Job& job) {
-  if (job.load_format == LoadFormat::kDummy)
-    return make_dummy_checkpoint(load_model_config(job.model));
-  return open_checkpoint(job.model);
-}
 
 int64_t context_length(const Job& job, const ModelConfig& config) {
   const int64_t wanted = job.max_model_len.value_or(config.max_positions);
@@ -84,6 +79,12 @@ void load_prompts(const Job& job, Input& input) {
 
 }  // namespace
 
+std::unique_ptr<Checkpoint> open_model(const Job& job) {
+  if (job.load_format == LoadFormat::kDummy)
+    return make_dummy_checkpoint(load_model_config(job.model));
+  return open_checkpoint(job.model);
+}
+
 Input load_input(const Mpi& mpi, const Job& job) {
   Input input;
   mpi.agreed([&] {
@@ -99,34 +100,31 @@ Input load_input(const Mpi& mpi, const Job& job) {
   return input;
 }
 
-Machines find_machines(const Mpi& mpi, const Job& job) {
-  Machines machines;
-  RankReport mine = report_rank(mpi, {job.threads, job.memory_limit});
-  mpi.agreed([&] {
-    machines.backend = make_cpu_backend(mine.threads, job.isa);
-    mine.device = machines.backend->devices().at(0).name;
-  });
-  machines.inventory = gather_inventory(mpi, mine);
-  if (mpi.rank() == 0)
-    log_info(
-        "{} ranks; they compute on the {} (the only backend of this build), {} threads on rank "
-        "0; activations travel through host memory over MPI",
-        mpi.size(), machines.backend->name(), mine.threads);
-  return machines;
+namespace {
+
+/// Whether any stages that the plan may make of these ranks are linked from GPU to GPU.
+bool may_link_devices(const Job& job, const Machines& machines) {
+  std::vector<LinkedStage> all;
+  for (const RankReport& rank : machines.inventory)
+    all.push_back({rank.rank, rank.backend, rank.uuid, rank.why_no_links});
+  const LinkWish wish = job.link == LinkWish::kMpi ? LinkWish::kMpi : LinkWish::kAuto;
+  return choose_link(wish, all).kind == LinkKind::kNccl;
 }
+
+}  // namespace
 
 PlanRequest plan_request(const Job& job, const Input& input, const Machines& machines) {
   PlanRequest request{.model = (job.model / "").parent_path().filename().string(),
                       .config = input.checkpoint->config(),
-                      .backend = *machines.backend,
                       .ranks = {},
+                      .device_links = may_link_devices(job, machines),
                       .max_model_len = input.max_model_len,
                       .kv_type = input.kv_type,
                       .kv_block_tokens = kBlockTokens,
                       .workload = {},
                       .wishes = {}};
   for (const RankReport& rank : machines.inventory)
-    request.ranks.push_back({rank.memory_bytes, rank.device + " on " + rank.host});
+    request.ranks.push_back({rank.memory_bytes, rank.device + " on " + rank.host, rank.backend});
   request.workload.sequences = input.lengths.rows * job.num_samples;
   request.workload.max_sequence_tokens =
       input.lengths.rows > 0 ? input.lengths.longest_sequence : input.max_model_len;

@@ -7,14 +7,13 @@
 #include <vector>
 
 #include "base/mpi.hpp"
+#include "commands/machines.hpp"
 #include "input/checkpoint.hpp"
 #include "input/job.hpp"
 #include "input/prompts.hpp"
 #include "input/tokenizer.hpp"
-#include "kernels/backend.hpp"
 #include "pipeline/feed.hpp"
 #include "plan/solve.hpp"
-#include "profile/inventory.hpp"
 
 namespace llmpq {
 
@@ -30,16 +29,10 @@ struct Input {
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }
 };
 
-/// What we run on.
-struct Machines {
-  std::unique_ptr<Backend> backend;
-  std::vector<RankReport> inventory;  ///< of all ranks
-};
-
+/// The weights of --model, or what --load-format says stands for them. Error(kModel).
+std::unique_ptr<Checkpoint> open_model(const Job& job);
 /// Collective. Error(kModel), (kPrompts) or (kUsage).
 Input load_input(const Mpi& mpi, const Job& job);
-/// Collective. Error(kUsage) for an instruction set that a rank lacks.
-Machines find_machines(const Mpi& mpi, const Job& job);
 /// Rank 0 reads or makes the plan, logs and saves it; every rank gets it. Collective.
 Plan decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines);
 

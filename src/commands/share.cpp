@@ -8,6 +8,7 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/timer.hpp"
+#include "commands/arithmetic.hpp"
 #include "kernels/check.hpp"
 #include "pipeline/run.hpp"
 
@@ -22,24 +23,54 @@ std::optional<size_t> stage_of(const Plan& plan, int rank) {
   return std::nullopt;
 }
 
+LinkChoice link_of(const Job& job, const Machines& machines, const Plan& plan) {
+  std::vector<LinkedStage> stages;
+  for (const StagePlan& stage : plan.pipelines.at(0).stages) {
+    const RankReport& rank = machines.inventory.at(static_cast<size_t>(stage.ranks.at(0)));
+    stages.push_back({rank.rank, rank.backend, rank.uuid, rank.why_no_links});
+  }
+  return choose_link(job.link, stages);
+}
+
+/// This rank's stage with its layers; leaves `share` as it is on a rank without one.
+void load_stage(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
+                const Plan& plan, Share& share) {
+  const auto index = stage_of(plan, mpi.rank());
+  if (!index) return;
+  share.index = *index;
+  share.context = machines.backend->make_context();
+  const StageSetup setup{.plan = plan.pipelines[0].stages[*index],
+                         .head_format = plan.head_format,
+                         .sizes = stage_sizes(plan, input.max_model_len, input.kv_type),
+                         .kv_blocks = plan.kv_blocks,
+                         .activation = job.activation_dtype};
+  share.stage.emplace(setup, *input.checkpoint, *machines.backend, *share.context);
+}
+
+/// Collective: device links between neighbours, if they were chosen.
+void connect(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
+             const Plan& plan, Share& share) {
+  if (share.link.kind != LinkKind::kNccl) return;
+  const Sizes sizes = stage_sizes(plan, input.max_model_len, input.kv_type);
+  StagePorts ports = make_stage_ports(mpi, plan.pipelines[0], share.stage ? &share.index : nullptr,
+                                      sizes.max_rows * input.checkpoint->config().hidden,
+                                      static_cast<double>(job.timeout), *machines.backend);
+  if (share.stage) share.stage->connect(std::move(ports));
+}
+
 }  // namespace
 
 Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
                  const Plan& plan) {
   Share share;
   const Timer timer;
-  mpi.agreed([&] {
-    const auto index = stage_of(plan, mpi.rank());
-    if (!index) return;
-    share.index = *index;
-    share.context = machines.backend->make_context();
-    const StageSetup setup{.plan = plan.pipelines[0].stages[*index],
-                           .head_format = plan.head_format,
-                           .sizes = stage_sizes(plan, input.max_model_len, input.kv_type),
-                           .kv_blocks = plan.kv_blocks,
-                           .activation = job.activation_dtype};
-    share.stage.emplace(setup, *input.checkpoint, *machines.backend, *share.context);
-  });
+  mpi.agreed([&] { share.link = link_of(job, machines, plan); });
+  if (mpi.rank() == 0)
+    log_info("activations travel over {}: {}", name(share.link.kind), share.link.reason);
+  mpi.agreed([&] { load_stage(mpi, job, input, machines, plan, share); });
+  or_abort(mpi, [&] { connect(mpi, job, input, machines, plan, share); });
+  share.arithmetic = gather_arithmetic(
+      mpi, share.stage ? arithmetic_class(*machines.backend, plan, job.activation_dtype) : "");
   share.load_s = mpi.max(timer.seconds());
   if (share.stage)
     log_info("stage {} is loaded: layers [{}, {}), {}", share.index,
@@ -53,8 +84,10 @@ Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machi
 void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& setup) {
   std::optional<Worker> worker;
   if (share.stage)
-    worker.emplace(*share.stage, share.index, make_stage_links(mpi, plan.pipelines[0], share.index),
-                   setup.bell, setup.timeline);
+    worker.emplace(
+        *share.stage, share.index,
+        make_stage_links(mpi, plan.pipelines[0], share.index, share.link.kind == LinkKind::kNccl),
+        setup.bell, setup.timeline);
   run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, setup.tick);
 }
 

@@ -5,12 +5,15 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/mpi.hpp"
 #include "commands/prepare.hpp"
 #include "pipeline/conductor.hpp"
 #include "pipeline/queue.hpp"
 #include "pipeline/worker.hpp"
+#include "profile/links.hpp"
 #include "stage/stage.hpp"
 
 namespace llmpq {
@@ -19,11 +22,14 @@ namespace llmpq {
 struct Share {
   std::unique_ptr<Context> context;
   std::optional<Stage> stage;
-  size_t index = 0;  ///< of the stage in its pipeline
+  size_t index = 0;                     ///< of the stage in its pipeline
+  LinkChoice link;                      ///< what carries activations between the stages
+  std::vector<std::string> arithmetic;  ///< arithmetic_class() by rank; empty without a stage
   double load_s = 0;
 };
 
-/// Reads, rounds and packs this rank's layers. Collective. Error(kModel) or (kNoPlan).
+/// Reads, rounds and packs this rank's layers and connects it to its neighbours. Collective.
+/// Error(kModel), (kNoPlan), or (kUsage) for a --link that cannot be.
 Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
                  const Plan& plan);
 

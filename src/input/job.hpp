@@ -23,6 +23,8 @@ enum class LoadFormat : uint8_t { kAuto, kDummy };
 enum class TextLayout : uint8_t { kStrings, kBytes };
 enum class TruncatePrompt : uint8_t { kNo, kLeft, kRight };  ///< kNo: a long prompt is a row error
 enum class ConvertTo : uint8_t { kAuto, kTokenIds, kText };
+enum class BackendWish : uint8_t { kAuto, kCpu, kCuda };
+enum class LinkWish : uint8_t { kAuto, kNccl, kMpi };
 
 /// Field `x_y` is the flag `--x-y` and the key `x-y` of the job file. An empty path or text, and
 /// an empty optional, mean "not given", which the option's help explains ("auto").
@@ -56,13 +58,15 @@ struct Job {
   // Model and machine
   std::optional<int64_t> max_model_len;            ///< tokens; auto: the model's context
   std::optional<DType> kv_cache_dtype;             ///< auto: the checkpoint's 16-bit type
-  std::optional<ActivationType> activation_dtype;  ///< auto: f32 for 16 bit, int8 for w8, w4, w3
+  std::optional<ActivationType> activation_dtype;  ///< auto: Backend::default_activation()
   std::optional<Format> head_format;               ///< auto: 16 bit
   LoadFormat load_format = LoadFormat::kAuto;
-  std::optional<int32_t> threads;       ///< of each rank; auto: as many as it may use
-  std::string isa = "auto";             ///< for make_cpu_backend()
-  std::string backend = "auto";         ///< auto, cpu
-  std::string link = "auto";            ///< auto, mpi
+  std::optional<int32_t> threads;  ///< of each rank; auto: as many as it may use
+  std::string isa = "auto";        ///< for make_cpu_backend()
+  std::vector<BackendWish> backend{BackendWish::kAuto};  ///< one for all ranks, or one for each
+  bool share_gpu = false;                                ///< several ranks may compute on one GPU
+  std::vector<std::string> emulate;                      ///< the same, for parse_emulation()
+  LinkWish link = LinkWish::kAuto;
   std::optional<int64_t> memory_limit;  ///< bytes of each rank; auto: what the machine has
   int64_t timeout = 300;                ///< seconds without any progress before a rank gives up
 
@@ -85,7 +89,7 @@ struct Job {
 };
 
 /// The commands that there are.
-enum class Command : uint8_t { kGenerate, kPlan, kEval, kConvert, kInspect };
+enum class Command : uint8_t { kGenerate, kPlan, kEval, kConvert, kInspect, kCheck };
 std::string_view name(Command command);
 
 /// Sets the options that a TOML job file names; its relative paths start at the file's folder.

@@ -18,6 +18,7 @@ std::vector<std::string> required_by(Command command) {
     case Command::kConvert:
       return {"input", "output"};
     case Command::kInspect:
+    case Command::kCheck:
       break;
   }
   return {};

@@ -15,18 +15,25 @@ constexpr unsigned kPlan = bit(Command::kPlan);
 constexpr unsigned kEval = bit(Command::kEval);
 constexpr unsigned kConvert = bit(Command::kConvert);
 constexpr unsigned kInspect = bit(Command::kInspect);
+constexpr unsigned kCheck = bit(Command::kCheck);
 constexpr unsigned kJobs = kGenerate | kPlan;  // what a generate job is
 constexpr unsigned kRuns = kJobs | kEval;      // model, machine and plan of any run
+constexpr unsigned kMachines = kRuns | kCheck;
 constexpr double kMaxInt32 = std::numeric_limits<int32_t>::max();
 
 const Names<DType> kKvTypes{
     {"f32", DType::kF32}, {"bf16", DType::kBf16}, {"f16", DType::kF16}, {"int8", DType::kInt8}};
 const Names<ActivationType> kActivations{{"f32", ActivationType::kF32},
                                          {"bf16", ActivationType::kBf16},
+                                         {"f16", ActivationType::kF16},
                                          {"int8", ActivationType::kInt8}};
 const Names<TruncatePrompt> kTruncations{{"no", TruncatePrompt::kNo},
                                          {"left", TruncatePrompt::kLeft},
                                          {"right", TruncatePrompt::kRight}};
+const Names<BackendWish> kBackends{
+    {"auto", BackendWish::kAuto}, {"cpu", BackendWish::kCpu}, {"cuda", BackendWish::kCuda}};
+const Names<LinkWish> kLinks{
+    {"auto", LinkWish::kAuto}, {"nccl", LinkWish::kNccl}, {"mpi", LinkWish::kMpi}};
 const Names<LogLevel> kLogLevels{{"info", LogLevel::kInfo},
                                  {"debug", LogLevel::kDebug},
                                  {"warning", LogLevel::kWarning},
@@ -43,7 +50,7 @@ std::vector<Option> files() {
   Binding inputs = single(ValueType::kPath, &Job::input);
   inputs.greedy = true;
   return {
-      {"model", group, kRuns | kConvert, "DIR",
+      {"model", group, kMachines | kConvert, "DIR",
        "A Hugging Face model folder: config.json, tokenizer.json, one or more .safetensors.",
        single(ValueType::kPath, &Job::model)},
       {"prompts", group, kJobs, "FILE",
@@ -160,24 +167,38 @@ std::vector<Option> machine() {
        "Type of the KV cache; auto: the checkpoint's 16-bit type, bf16 for a float32 one.",
        choice(&Job::kv_cache_dtype, kKvTypes)},
       {"activation-dtype", group, kRuns, "",
-       "How inputs of matrix products are rounded; auto: f32 before bf16 and f16 weights, int8 "
-       "before w8, w4 and w3.",
+       "How inputs of matrix products are rounded; auto: on CPUs f32 before bf16 and f16 weights, "
+       "int8 before w8, w4 and w3; on GPUs bf16, or f16 where weights or GPU have no bf16.",
        choice(&Job::activation_dtype, kActivations)},
       {"head-format", group, kRuns, "", "Format of the output head; auto: 16 bit.",
        choice(&Job::head_format, Names<Format>{{"w8", Format::kW8}})},
-      {"load-format", group, kRuns, "",
+      {"load-format", group, kMachines, "",
        "auto: the folder's weights; dummy: random weights of the right shapes, for timing.",
        choice(&Job::load_format, {{"auto", LoadFormat::kAuto}, {"dummy", LoadFormat::kDummy}})},
-      {"backend", group, kRuns, "", "What computes; auto: the CPU, the only one in this version.",
-       choice(&Job::backend, {"auto", "cpu"})},
-      {"threads", group, kRuns, "threads",
+      {"backend", group, kMachines, "B|B0,B1,...",
+       "What computes, on all ranks or on each; auto: a GPU where the rank sees one, else its CPU.",
+       [] {
+         Binding backends = choice(&Job::backend, kBackends);
+         backends.commas = true;
+         return backends;
+       }()},
+      {"share-gpu", group, kMachines, "",
+       "Ranks may share a GPU; without it two ranks on one GPU are an error.",
+       flag(&Job::share_gpu)},
+      {"threads", group, kMachines, "threads",
        "Computing threads of each rank; auto: as many as the rank may use.",
        integer(&Job::threads, {1, 4096})},
-      {"isa", group, kRuns, "", "Instruction set of the CPU kernels; auto: the best there is.",
+      {"isa", group, kMachines, "", "Instruction set of the CPU kernels; auto: the best there is.",
        choice(&Job::isa, {"auto", "plain", "avx2", "vnni", "amx"})},
-      {"link", group, kGenerate, "", "What carries activations; auto: MPI.",
-       choice(&Job::link, {"auto", "mpi"})},
-      {"memory-limit", group, kRuns, "",
+      {"link", group, kGenerate | kEval | kCheck, "",
+       "What carries activations; auto: NCCL where every stage has a GPU of its own, else MPI "
+       "through host memory.",
+       choice(&Job::link, kLinks)},
+      {"emulate", group, kMachines, "SPEC",
+       "Make ranks behave like other devices: memory=2GiB, sms=N (GPUs only), both joined by a "
+       "comma, or none. Repeated: the i-th for rank i; one alone: for all.",
+       single(ValueType::kText, &Job::emulate)},
+      {"memory-limit", group, kMachines, "",
        "Most bytes that a rank may allocate (2GiB, 500MB); auto: what the machine leaves it.",
        memory},
       {"timeout", group, kGenerate, "seconds", "A run without any progress ends after so long.",
@@ -227,14 +248,14 @@ std::vector<Option> plan() {
 std::vector<Option> reports() {
   const std::string group = "Reports";
   return {
-      {"json", group, kRuns | kInspect, "", "Print one JSON value instead of tables.",
+      {"json", group, kMachines | kInspect, "", "Print one JSON value instead of tables.",
        flag(&Job::json)},
       {"timeline", group, kGenerate, "FILE",
        "Write what each stage did when, step by step, as text.",
        single(ValueType::kPath, &Job::timeline)},
-      {"log-level", group, kRuns | kConvert, "", "The least important events that are logged.",
+      {"log-level", group, kMachines | kConvert, "", "The least important events that are logged.",
        choice(&Job::log_level, kLogLevels)},
-      {"print-config", group, kRuns, "",
+      {"print-config", group, kMachines, "",
        "Print all options with the values that they would have, as a job file, and end.",
        flag(&Job::print_config)},
   };
@@ -243,7 +264,7 @@ std::vector<Option> reports() {
 }  // namespace
 
 std::string_view name(Command command) {
-  constexpr std::string_view kNames[] = {"generate", "plan", "eval", "convert", "inspect"};
+  constexpr std::string_view kNames[] = {"generate", "plan", "eval", "convert", "inspect", "check"};
   return kNames[static_cast<size_t>(command)];
 }
 

@@ -41,38 +41,33 @@ void linear(const LayerRun& run, const Linear& weights, const float* x, int64_t 
 }
 
 /// Queries and keys lie side by side, so one call turns them all.
-void rotate(const LayerRun& run, const Rows& rows) {
+void rotate(const LayerRun& run, const RowsView& rows) {
   const ModelConfig& c = run.config;
   run.ops.rope(run.context, {.x = run.workspace.qkv,
                              .stride = c.qkv_rows(),
-                             .position = rows.positions.data(),
+                             .position = rows.positions,
                              .cosine = run.workspace.cosine,
                              .sine = run.workspace.sine,
-                             .tokens = rows.count(),
+                             .tokens = rows.count,
                              .heads = c.heads + c.kv_heads,
                              .head_dim = c.head_dim,
                              .rotary = c.rotary_dim});
 }
 
 /// workspace.attended from workspace.qkv; K and V go to the cache first, and are read from there.
-void attend(const LayerRun& run, const KvCache& cache, int64_t layer, const Rows& rows) {
+void attend(const LayerRun& run, const KvCache& cache, int64_t layer, const RowsView& rows) {
   const ModelConfig& c = run.config;
   const float* q = run.workspace.qkv;
   const float* k = q + c.heads * c.head_dim;
-  const auto ranges = static_cast<int64_t>(rows.ranges.size());
   run.ops.kv_write(run.context, {.k = k,
                                  .v = k + c.kv_heads * c.head_dim,
                                  .stride = c.qkv_rows(),
-                                 .ranges = rows.ranges.data(),
-                                 .range_count = ranges,
-                                 .block_table = rows.block_table.data(),
+                                 .ranges = rows.ranges,
                                  .cache = &cache});
   const auto index = static_cast<size_t>(layer);
   run.ops.attention(run.context, {.q = q,
                                   .q_stride = c.qkv_rows(),
-                                  .ranges = rows.ranges.data(),
-                                  .range_count = ranges,
-                                  .block_table = rows.block_table.data(),
+                                  .ranges = rows.ranges,
                                   .cache = &cache,
                                   .heads = c.heads,
                                   .scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
@@ -93,9 +88,9 @@ void activate(const LayerRun& run, int64_t tokens) {
 }  // namespace
 
 void forward_layer(const LayerRun& run, const LayerWeights& weights, const KvCache& cache,
-                   int64_t layer, const Rows& rows) {
+                   int64_t layer, const RowsView& rows) {
   Workspace& w = run.workspace;
-  const int64_t tokens = rows.count();
+  const int64_t tokens = rows.count;
   norm(run, weights.input_norm, {.x = w.hidden, .add = nullptr, .y = w.normed, .count = tokens});
   linear(run, weights.qkv, w.normed, tokens, w.qkv);
   if (run.config.position == PositionKind::kRope) rotate(run, rows);
@@ -109,28 +104,28 @@ void forward_layer(const LayerRun& run, const LayerWeights& weights, const KvCac
               {.x = w.hidden, .add = w.projected, .count = tokens * run.config.hidden});
 }
 
-void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const Rows& rows) {
+void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const RowsView& rows) {
   float* hidden = run.workspace.hidden;
   run.ops.embed(run.context,
-                {.ids = rows.tokens.data(),
-                 .position = rows.positions.data(),
+                {.ids = rows.tokens,
+                 .position = rows.positions,
                  .table = weights.table.data(),
                  .positions = weights.positions.empty() ? nullptr : weights.positions.data(),
                  .type = weights.type,
                  .position_offset = run.config.position_offset,
-                 .tokens = rows.count(),
+                 .tokens = rows.count,
                  .hidden = run.config.hidden,
                  .y = hidden});
   if (!weights.norm.weight.empty())
-    norm(run, weights.norm, {.x = hidden, .add = nullptr, .y = hidden, .count = rows.count()});
+    norm(run, weights.norm, {.x = hidden, .add = nullptr, .y = hidden, .count = rows.count});
 }
 
-void forward_head(const LayerRun& run, const HeadWeights& weights, const Rows& rows) {
+void forward_head(const LayerRun& run, const HeadWeights& weights, const RowsView& rows) {
   Workspace& w = run.workspace;
-  const auto samples = static_cast<int64_t>(rows.sampled.size());
+  const int64_t samples = rows.samples;
   if (samples == 0) return;
   run.ops.gather_rows(run.context, {.x = w.hidden,
-                                    .index = rows.sampled.data(),
+                                    .index = rows.sampled,
                                     .rows = samples,
                                     .width = run.config.hidden,
                                     .y = w.last_hidden});

@@ -10,7 +10,7 @@
 
 namespace llmpq {
 
-/// The token rows of a step as the layers see them. Consecutive rows of one sequence are a range.
+/// The token rows of a step in host memory. Consecutive rows of one sequence are a range.
 struct Rows {
   std::vector<int32_t> tokens;     ///< [rows] ids; read by the embedding only
   std::vector<int32_t> positions;  ///< [rows]
@@ -18,6 +18,31 @@ struct Rows {
   std::vector<int32_t> block_table;  ///< of all ranges, see RowRange::table
   std::vector<int32_t> sampled;      ///< [samples] rows whose next token is wanted, ascending
   int64_t count() const { return static_cast<int64_t>(tokens.size()); }
+};
+
+/// The same rows as the layers see them: pointers into the backend's memory.
+struct RowsView {
+  const int32_t* tokens;
+  const int32_t* positions;
+  const int32_t* sampled;
+  RangeList ranges;
+  int64_t count, samples;
+};
+
+/// The place where the rows of a step lie for a backend: staging memory that the host fills and
+/// device memory that it is copied to, both made once for the largest step.
+class RowsOnDevice {
+ public:
+  /// `kv_blocks`: the block tables of a step have at most so many entries together.
+  RowsOnDevice(const Sizes& sizes, int64_t kv_blocks, Backend& backend);
+  /// Queues the copy; the view is valid until the next call. The work queued before the last
+  /// synchronize() must be all that still reads the staging memory.
+  RowsView upload(const Rows& rows, Context& context);
+  int64_t bytes() const { return device_.bytes(); }
+
+ private:
+  Backend& backend_;
+  Buffer staging_, device_;
 };
 
 /// The K and V of one layer over all blocks of a pipeline, and the view that the ops take.
@@ -58,12 +83,12 @@ struct LayerRun {
 /// hidden = layer(hidden) for all rows, K and V written to the cache on the way. `layer` is the
 /// model's own index (sliding windows differ by layer). In place on workspace.hidden.
 void forward_layer(const LayerRun& run, const LayerWeights& weights, const KvCache& cache,
-                   int64_t layer, const Rows& rows);
+                   int64_t layer, const RowsView& rows);
 
 /// workspace.hidden = embedding of rows.tokens (learned positions and norm included).
-void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const Rows& rows);
+void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const RowsView& rows);
 
 /// workspace.logits [samples, vocab] of rows.sampled, from workspace.hidden.
-void forward_head(const LayerRun& run, const HeadWeights& weights, const Rows& rows);
+void forward_head(const LayerRun& run, const HeadWeights& weights, const RowsView& rows);
 
 }  // namespace llmpq

@@ -1,5 +1,7 @@
 #include "layer/memory.hpp"
 
+#include <algorithm>
+
 namespace llmpq {
 namespace {
 
@@ -7,13 +9,13 @@ constexpr int64_t kFloat = 4, kHalf = 2;  // bytes
 
 int64_t norm_bytes(const ModelConfig& c) { return (c.norm_bias ? 2 : 1) * c.hidden * kFloat; }
 
-int64_t linear_bytes(const Backend& backend, Format format, int64_t n, int64_t k, bool bias) {
-  return backend.packed_bytes(format, n, k) + (bias ? n * kFloat : 0);
+int64_t linear_bytes(BackendKind backend, Format format, int64_t n, int64_t k, bool bias) {
+  return packed_bytes(backend, format, n, k) + (bias ? n * kFloat : 0);
 }
 
 }  // namespace
 
-int64_t layer_bytes(const ModelConfig& c, Format format, const Backend& backend) {
+int64_t layer_bytes(const ModelConfig& c, Format format, BackendKind backend) {
   return 2 * norm_bytes(c) + linear_bytes(backend, format, c.qkv_rows(), c.hidden, c.qkv_bias) +
          linear_bytes(backend, format, c.hidden, c.heads * c.head_dim, c.out_bias) +
          linear_bytes(backend, format, c.up_rows(), c.hidden, c.ffn_bias) +
@@ -26,7 +28,7 @@ int64_t embedding_bytes(const ModelConfig& c) {
   return rows * c.hidden * kHalf + (c.embedding_norm ? norm_bytes(c) : 0);
 }
 
-int64_t head_bytes(const ModelConfig& c, Format format, const Backend& backend) {
+int64_t head_bytes(const ModelConfig& c, Format format, BackendKind backend) {
   return norm_bytes(c) + linear_bytes(backend, format, c.vocab, c.hidden, false);
 }
 
@@ -61,6 +63,29 @@ int64_t workspace_bytes(const ModelConfig& config, const Sizes& sizes, bool /*fi
                          p.cosine, p.sine, p.alibi, p.last_hidden, p.logits})
     bytes += part_bytes(floats);
   return bytes;
+}
+
+int64_t rows_bytes(const Sizes& sizes) {
+  constexpr int64_t kNumber = 4, kRange = sizeof(RowRange);
+  return sizes.max_rows * (2 * kNumber + kRange) + sizes.max_samples * kNumber;
+}
+
+ScratchNeeds scratch_needs(const ModelConfig& c, const Sizes& sizes, bool last) {
+  ScratchNeeds needs;
+  const int64_t rows = sizes.max_rows, attended = c.heads * c.head_dim;
+  needs.products = {{rows, c.qkv_rows(), c.hidden},
+                    {rows, c.hidden, attended},
+                    {rows, c.up_rows(), c.hidden},
+                    {rows, c.hidden, c.ffn}};
+  if (last) needs.products.push_back({sizes.max_samples, c.vocab, c.hidden});
+  // A row that is a range of its own chooses a token, but for one where a chunk cut its prompt.
+  needs.sequences = sizes.max_samples + 1;
+  needs.heads = c.heads;
+  needs.head_dim = c.head_dim;
+  needs.max_model_len = sizes.max_model_len;
+  needs.samples = last ? sizes.max_samples : 0;
+  needs.vocab = last ? c.vocab : 0;
+  return needs;
 }
 
 }  // namespace llmpq

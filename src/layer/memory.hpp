@@ -20,13 +20,21 @@ struct Sizes {
 };
 
 /// Weights, as load_layer, load_embedding and load_head allocate them.
-int64_t layer_bytes(const ModelConfig& config, Format format, const Backend& backend);
+int64_t layer_bytes(const ModelConfig& config, Format format, BackendKind backend);
 int64_t embedding_bytes(const ModelConfig& config);
-int64_t head_bytes(const ModelConfig& config, Format format, const Backend& backend);
+int64_t head_bytes(const ModelConfig& config, Format format, BackendKind backend);
 /// One KV block of one layer.
 int64_t kv_block_bytes(const ModelConfig& config, const Sizes& sizes);
+/// A stage's entry for one KV block in the block tables of a step (RowsOnDevice).
+inline constexpr int64_t kTableEntryBytes = 4;
 /// Activations and tables of a stage, by whether it has the embedding and the head.
 int64_t workspace_bytes(const ModelConfig& config, const Sizes& sizes, bool first, bool last);
+/// The rows of a step on the device, their block tables left out: 4 lists of 4-byte numbers.
+int64_t rows_bytes(const Sizes& sizes);
+/// What the last stage keeps to choose tokens: requests and choices (layer/chooser.hpp).
+int64_t chooser_bytes(const ModelConfig& config, const Sizes& sizes);
+/// What the operations of a stage take besides: scratch memory of its Context.
+ScratchNeeds scratch_needs(const ModelConfig& config, const Sizes& sizes, bool last);
 
 /// The parts of a workspace in floats, in the order in which they lie in its one allocation; each
 /// starts at a multiple of 64 bytes. Workspace (forward.hpp) tells what they are.

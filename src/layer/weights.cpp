@@ -1,12 +1,14 @@
 #include "layer/weights.hpp"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
+#include <deque>
 #include <future>
 #include <initializer_list>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "input/tensor_shapes.hpp"
 #include "kernels/check.hpp"
@@ -30,25 +32,48 @@ struct Source {
   int64_t rows, columns;
 };
 
-/// use(begin, rows, values) for each strip of rows, in order; the next strip is read meanwhile.
+/// Integer formats cannot hold NaN or infinity, which only a damaged checkpoint has.
+void check_finite(const Source& source, int64_t layer, Format format, std::span<const float> values,
+                  int64_t begin) {
+  uint32_t found = 0;
+  for (float value : values)
+    found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & 0x7f800000u) == 0x7f800000u);
+  if (found == 0) return;
+  const auto bad = std::find_if_not(values.begin(), values.end(),
+                                    [](float value) { return std::isfinite(value); });
+  const int64_t index = bad - values.begin();
+  fail(Exit::kModel,
+       "layer {}, {}: row {}, column {} is {}, which cannot be rounded to {}; the checkpoint is "
+       "damaged, get it anew",
+       layer, name(source.role), begin + index / source.columns, index % source.columns, *bad,
+       name(format));
+}
+
+/// use(begin, rows, values) for each strip of rows, in order; the next strips are read meanwhile,
+/// by a thread each, because converting (or making up) numbers costs more than packing them.
 template <typename Use>
 void for_each_strip(const Loader& from, const Source& source, Use use) {
   const int64_t most = std::clamp<int64_t>(from.strip_bytes / 4 / source.columns, 1, source.rows);
-  std::array<std::vector<float>, 2> strips;
   const auto rows_at = [&](int64_t begin) { return std::min(most, source.rows - begin); };
-  const auto read = [&](int64_t begin, std::vector<float>& strip) {
+  const auto read = [&](int64_t begin, std::vector<float> strip) {
     strip.resize(static_cast<size_t>(rows_at(begin) * source.columns));
     from.checkpoint.read_rows(source.role, from.layer, begin, rows_at(begin), strip);
+    if (!is_16bit(format)) check_finite(source, from.layer, format, strip, begin);
+    return strip;
   };
-  read(0, strips[0]);
+  std::deque<std::future<std::vector<float>>> reading;
+  int64_t next = 0;
+  const auto read_next = [&](std::vector<float> strip) {
+    if (next >= source.rows) return;
+    reading.push_back(std::async(std::launch::async, read, next, std::move(strip)));
+    next += most;
+  };
+  for (int i = 0; i < kStripsAhead; ++i) read_next({});
   for (int64_t begin = 0; begin < source.rows; begin += most) {
-    std::future<void> reading;
-    if (begin + most < source.rows)
-      reading = std::async(std::launch::async, read, begin + most, std::ref(strips[1]));
-    use(begin, rows_at(begin), strips[0].data());
-    from.context.synchronize();
-    if (reading.valid()) reading.get();
-    strips[0].swap(strips[1]);
+    std::vector<float> strip = reading.front().get();
+    reading.pop_front();
+    use(begin, rows_at(begin), strip.data());
+    read_next(std::move(strip));
   }
 }
 
@@ -77,23 +102,6 @@ Norm load_norm(const Loader& from, TensorRole weight, TensorRole bias) {
   return norm;
 }
 
-/// Integer formats cannot hold NaN or infinity, which only a damaged checkpoint has.
-void check_finite(const Source& source, int64_t layer, Format format, std::span<const float> values,
-                  int64_t begin) {
-  uint32_t found = 0;
-  for (float value : values)
-    found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & 0x7f800000u) == 0x7f800000u);
-  if (found == 0) return;
-  const auto bad = std::find_if_not(values.begin(), values.end(),
-                                    [](float value) { return std::isfinite(value); });
-  const int64_t index = bad - values.begin();
-  fail(Exit::kModel,
-       "layer {}, {}: row {}, column {} is {}, which cannot be rounded to {}; the checkpoint is "
-       "damaged, get it anew",
-       layer, name(source.role), begin + index / source.columns, index % source.columns, *bad,
-       name(format));
-}
-
 /// Matrices with the same inputs, their rows one after the other.
 Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Source> sources) {
   Matrix matrix;
@@ -103,10 +111,7 @@ Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Sour
   matrix.packed = from.backend.allocate(from.backend.packed_bytes(format, matrix.n, matrix.k));
   int64_t first = 0;
   for (const Source& source : sources) {
-    for_each_strip(from, source, [&](int64_t begin, int64_t rows, const float* values) {
-      if (!is_16bit(format))
-        check_finite(source, from.layer, format,
-                     {values, static_cast<size_t>(rows * source.columns)}, begin);
+    for_each_strip(from, source, format, [&](int64_t begin, int64_t rows, const float* values) {
       from.backend.pack_rows(from.context, matrix, first + begin, rows, values);
     });
     first += source.rows;
@@ -115,11 +120,12 @@ Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Sour
 }
 
 /// A table of 16-bit numbers, row-major.
-Buffer load_table(const Loader& from, DType type, const Source& source) {
+Buffer load_table(const Loader& from, Format format, const Source& source) {
+  const DType type = format == Format::kF16 ? DType::kF16 : DType::kBf16;
   const int64_t row_bytes = source.columns * size_of(type);
   Buffer table = from.backend.allocate(source.rows * row_bytes);
   std::vector<uint16_t> halves;
-  for_each_strip(from, source, [&](int64_t begin, int64_t rows, const float* values) {
+  for_each_strip(from, source, format, [&](int64_t begin, int64_t rows, const float* values) {
     const int64_t count = rows * source.columns;
     halves.resize(static_cast<size_t>(count));
     if (type == DType::kF16)
@@ -128,6 +134,7 @@ Buffer load_table(const Loader& from, DType type, const Source& source) {
       f32_to_bf16(values, halves.data(), count);
     from.backend.copy_to_device(from.context, table.data() + begin * row_bytes, halves.data(),
                                 rows * row_bytes);
+    from.context.synchronize();  // before `halves` is written again
   });
   return table;
 }
@@ -167,10 +174,11 @@ EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, 
   const ModelConfig& c = checkpoint.config();
   const Loader from{checkpoint, 0, backend, context, strip_bytes};
   EmbeddingWeights w;
-  w.type = c.checkpoint_type == DType::kF16 ? DType::kF16 : DType::kBf16;
-  w.table = load_table(from, w.type, {kEmbedding, c.vocab, c.hidden});
+  const Format format = format_16bit(c);
+  w.type = format == Format::kF16 ? DType::kF16 : DType::kBf16;
+  w.table = load_table(from, format, {kEmbedding, c.vocab, c.hidden});
   if (c.position == PositionKind::kLearned)
-    w.positions = load_table(from, w.type,
+    w.positions = load_table(from, format,
                              {kPositionEmbedding, c.max_positions + c.position_offset, c.hidden});
   if (c.embedding_norm) w.norm = load_norm(from, kEmbeddingNorm, kEmbeddingNormBias);
   return w;

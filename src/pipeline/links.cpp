@@ -24,17 +24,40 @@ int DriverLinks::finish() {
   return under_way;
 }
 
-StageLinks make_stage_links(const Mpi& mpi, const PipelinePlan& pipeline, size_t stage) {
+StageLinks make_stage_links(const Mpi& mpi, const PipelinePlan& pipeline, size_t stage,
+                            bool device_links) {
   StageLinks links;
+  const bool last = stage + 1 == pipeline.stages.size();
   links.steps = make_mpi_link_in(mpi, 0, kStepTag, kLargestMessage);
-  if (stage > 0)
+  if (stage > 0 && !device_links)
     links.hidden_in =
         make_mpi_link_in(mpi, rank_of(pipeline, stage - 1), kHiddenTag, kLargestMessage);
-  if (stage + 1 < pipeline.stages.size())
+  if (!last && !device_links)
     links.hidden_out = make_mpi_link_out(mpi, rank_of(pipeline, stage + 1), kHiddenTag);
-  else
-    links.results = make_mpi_link_out(mpi, 0, kResultTag);
+  if (last) links.results = make_mpi_link_out(mpi, 0, kResultTag);
   return links;
+}
+
+/// Each sender makes the id of its link; its receiver finds it by the sender's rank.
+StagePorts make_stage_ports(const Mpi& mpi, const PipelinePlan& pipeline, const size_t* stage,
+                            int64_t max_floats, double timeout_s, Backend& backend) {
+  const bool sends = stage != nullptr && *stage + 1 < pipeline.stages.size();
+  const std::string mine = sends ? backend.new_link_id() : "";
+  const std::vector<std::string> ids = mpi.all_gather(mine);
+  StagePorts ports;
+  if (stage == nullptr) return ports;
+  DeviceLinkSetup setup{.id = {}, .side = {}, .max_count = max_floats, .timeout_s = timeout_s};
+  if (*stage > 0) {
+    setup.id = ids.at(static_cast<size_t>(rank_of(pipeline, *stage - 1)));
+    setup.side = LinkSide::kReceiver;
+    ports.in = backend.make_link(setup);
+  }
+  if (sends) {
+    setup.id = mine;
+    setup.side = LinkSide::kSender;
+    ports.out = backend.make_link(setup);
+  }
+  return ports;
 }
 
 DriverLinks make_driver_links(const Mpi& mpi, const PipelinePlan& pipeline) {

@@ -95,17 +95,18 @@ bool Worker::hand_over() {
 
 bool Worker::send() {
   bool moved = false;
-  LinkOut& out = links_.hidden_out ? *links_.hidden_out : *links_.results;
+  LinkOut* const out = links_.hidden_out ? links_.hidden_out.get() : links_.results.get();
   while (auto computed = computed_.take()) {
+    moved = true;
+    ++tasks_sent_;
+    if (out == nullptr) continue;  // a device link has taken it
     if (timeline_) {
       sends_.push_back(event_of(computed->step, timeline_->rank, 1, "transfer"));
       sends_.back().begin_s = steady_seconds();
     }
-    out.start(links_.hidden_out ? std::move(computed->hidden) : std::move(computed->result));
-    ++tasks_sent_;
-    moved = true;
+    out->start(links_.hidden_out ? std::move(computed->hidden) : std::move(computed->result));
   }
-  const int before = std::exchange(sending_, out.finish());
+  const int before = std::exchange(sending_, out == nullptr ? 0 : out->finish());
   watch_sends();
   return moved || before != sending_;
 }

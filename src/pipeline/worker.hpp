@@ -36,6 +36,10 @@ class Worker {
   /// MPI thread: moves what can be moved; true if something was. Throws what the compute thread
   /// met, with stage and step in the sentence.
   bool poll();
+  /// Activations are on their way to or from this rank: MPI moves them only while it is called.
+  bool transferring() const {
+    return sending_ > 0 || (links_.hidden_in && links_.hidden_in->under_way() > 0);
+  }
   /// The stop message came, and everything before it is computed and sent.
   bool done() const;
 

@@ -9,6 +9,13 @@ namespace {
 
 constexpr int64_t kMarginParts = 50;
 
+/// What a stage takes while it runs besides the KV cache: workspace, lists of a step, scratch.
+int64_t run_bytes(const ModelConfig& config, const Sizes& sizes, BackendKind kind, bool last) {
+  return workspace_bytes(config, sizes, false, last) + rows_bytes(sizes) +
+         (last ? chooser_bytes(config, sizes) : 0) +
+         scratch_bytes(kind, scratch_needs(config, sizes, last));
+}
+
 /// A number of bytes that no machine has stays one, instead of overflowing.
 int64_t bounded_product(int64_t a, int64_t b) {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 8;
@@ -23,26 +30,36 @@ int64_t budget_of(const RankMemory& rank) {
 
 MemoryModel::MemoryModel(const PlanRequest& request, std::span<const Format> formats,
                          Format head_format, const Sizes& sizes)
-    : weights_{0},
+    : layers_(static_cast<int64_t>(formats.size())),
       kv_block_(kv_block_bytes(request.config, sizes)),
-      workspace_(workspace_bytes(request.config, sizes, false, false)),
-      last_workspace_(workspace_bytes(request.config, sizes, false, true)),
       embedding_(embedding_bytes(request.config)),
-      head_(head_bytes(request.config, head_format, request.backend)) {
-  for (const RankMemory& rank : request.ranks) budgets_.push_back(budget_of(rank));
-  for (Format format : formats)
-    weights_.push_back(weights_.back() + layer_bytes(request.config, format, request.backend));
+      link_(request.device_links ? link_bytes(sizes.max_rows * request.config.hidden) : 0) {
+  for (const RankMemory& rank : request.ranks) {
+    budgets_.push_back(budget_of(rank));
+    kinds_.push_back(rank.backend);
+  }
+  for (const BackendKind kind : {BackendKind::kCpu, BackendKind::kCuda}) {
+    KindBytes& bytes = of_kind_[static_cast<size_t>(kind)];
+    bytes.head = head_bytes(request.config, head_format, kind);
+    bytes.workspace = run_bytes(request.config, sizes, kind, false);
+    bytes.last_workspace = run_bytes(request.config, sizes, kind, true);
+    for (Format format : formats)
+      bytes.weights.push_back(bytes.weights.back() + layer_bytes(request.config, format, kind));
+  }
 }
 
 StageMemory MemoryModel::stage(int rank, int64_t begin, int64_t end, int64_t kv_blocks) const {
   const bool last = end == layers();
   StageMemory memory;
   memory.rank = rank;
-  memory.weights = weights_.at(static_cast<size_t>(end)) - weights_.at(static_cast<size_t>(begin));
-  memory.kv_cache = bounded_product(kv_blocks, (end - begin) * kv_block_);
-  memory.workspace = last ? last_workspace_ : workspace_;
+  const KindBytes& bytes = of_kind_[static_cast<size_t>(kinds_.at(static_cast<size_t>(rank)))];
+  memory.weights =
+      bytes.weights.at(static_cast<size_t>(end)) - bytes.weights.at(static_cast<size_t>(begin));
+  memory.kv_cache = bounded_product(kv_blocks, block_bytes(begin, end));
+  const int64_t links = (begin > 0 ? 1 : 0) + (last ? 0 : 1);
+  memory.workspace = (last ? bytes.last_workspace : bytes.workspace) + links * link_;
   memory.embedding = begin == 0 ? embedding_ : 0;
-  memory.head = last ? head_ : 0;
+  memory.head = last ? bytes.head : 0;
   memory.budget = budgets_.at(static_cast<size_t>(rank));
   return memory;
 }
@@ -50,7 +67,7 @@ StageMemory MemoryModel::stage(int rank, int64_t begin, int64_t end, int64_t kv_
 int64_t MemoryModel::most_kv_blocks(int rank, int64_t begin, int64_t end) const {
   const StageMemory memory = stage(rank, begin, end, 0);
   const int64_t left = memory.budget - memory.fixed();
-  return left < 0 ? -1 : left / ((end - begin) * kv_block_);
+  return left < 0 ? -1 : left / block_bytes(begin, end);
 }
 
 std::vector<StageMemory> predict_memory(const PlanRequest& request, const Plan& plan) {

@@ -2,6 +2,7 @@
 // (layer/memory.hpp), and the budget of every rank.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -40,14 +41,27 @@ class MemoryModel {
   StageMemory stage(int rank, int64_t begin, int64_t end, int64_t kv_blocks) const;
   /// The most KV blocks that fit beside the stage's other bytes; negative if not even those fit.
   int64_t most_kv_blocks(int rank, int64_t begin, int64_t end) const;
-  int64_t layers() const { return static_cast<int64_t>(weights_.size()) - 1; }
+  int64_t layers() const { return layers_; }
 
  private:
-  std::vector<int64_t> budgets_;  ///< by rank
-  std::vector<int64_t> weights_;  ///< [layers + 1] of the layers before
-  int64_t kv_block_ = 0;          ///< of one layer
-  int64_t workspace_ = 0, last_workspace_ = 0;
-  int64_t embedding_ = 0, head_ = 0;
+  /// What depends on how a kind of backend packs weights and what its operations take.
+  struct KindBytes {
+    std::vector<int64_t> weights{0};  ///< [layers + 1] of the layers before
+    int64_t workspace = 0, last_workspace = 0;
+    int64_t head = 0;
+  };
+  /// Of one KV block on a stage: its layers' parts and the stage's table entry.
+  int64_t block_bytes(int64_t begin, int64_t end) const {
+    return (end - begin) * kv_block_ + kTableEntryBytes;
+  }
+
+  std::vector<int64_t> budgets_;    ///< by rank
+  std::vector<BackendKind> kinds_;  ///< by rank
+  std::array<KindBytes, 2> of_kind_;
+  int64_t layers_ = 0;
+  int64_t kv_block_ = 0;  ///< of one layer
+  int64_t embedding_ = 0;
+  int64_t link_ = 0;  ///< of one device link; 0 without
 };
 
 /// Bytes of every stage of the first pipeline: exactly what the stages will allocate.

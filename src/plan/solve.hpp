@@ -14,10 +14,12 @@
 
 namespace llmpq {
 
-/// The memory that a rank may fill, and what it is called in tables ("cpu on node3").
+/// The memory that a rank may fill, what it is called in tables ("cpu on node3"), and what
+/// computes.
 struct RankMemory {
   int64_t memory_bytes = 0;
   std::string device;
+  BackendKind backend = BackendKind::kCpu;
 };
 
 /// What the job's prompts ask for, in tokens. Lengths are of rows that can run (not of rows in
@@ -40,8 +42,8 @@ struct PlanWishes {
 struct PlanRequest {
   std::string model;  ///< name of the model's folder
   const ModelConfig& config;
-  const Backend& backend;         ///< counts packed bytes
   std::vector<RankMemory> ranks;  ///< by world rank
+  bool device_links = false;      ///< activations go from GPU to GPU, through buffers there
   int64_t max_model_len = 0;
   DType kv_type = DType::kBf16;
   int64_t kv_block_tokens = 16;

@@ -1,35 +1,26 @@
 #include "profile/inventory.hpp"
 
 #include <fmt/core.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/table.hpp"
 #include "kernels/cpu/thread_pool.hpp"
+#include "profile/near_cores.hpp"
 
 namespace llmpq {
 namespace {
 
 constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 constexpr double kUsableShare = 0.9;  ///< the rest: logs, MPI, HDF5, page tables
-
-/// The CPUs that this process may run on, as text: "0,1,4".
-std::string affinity_text() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return "unknown";
-  std::string text;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &set)) text += fmt::format("{}{}", text.empty() ? "" : ",", cpu);
-  return text;
-}
+constexpr int64_t kFilledParts = 10;  ///< a GPU with less than one of them free is taken
 
 int64_t number_in(const char* path) {
   std::ifstream file(path);
@@ -64,16 +55,63 @@ int64_t slurm_memory() {
   return mib > 0 ? mib << 20 : kNoLimit;
 }
 
-int64_t memory_share(const Mpi& mpi) {
-  const int64_t free = std::min({available_memory(), cgroup_memory(), slurm_memory()});
-  return static_cast<int64_t>(static_cast<double>(free) * kUsableShare) / mpi.node_size();
+int64_t free_host_memory() {
+  return std::min({available_memory(), cgroup_memory(), slurm_memory()});
 }
 
 /// How many ranks of this host may run on exactly the CPUs that this one may.
-int ranks_on_my_cpus(const Mpi& mpi) {
-  const std::string mine = mpi.host() + " " + affinity_text();
+int ranks_on_my_cpus(const Mpi& mpi, const std::string& cpus) {
+  const std::string mine = mpi.host() + " " + cpus;
   const auto all = mpi.all_gather(mine);
   return static_cast<int>(std::count(all.begin(), all.end(), mine));
+}
+
+int64_t limited(int64_t bytes, int64_t limit) { return limit > 0 ? std::min(bytes, limit) : bytes; }
+
+std::string to_json(const RankReport& r) {
+  const nlohmann::json json{{"rank", r.rank},
+                            {"node_rank", r.node_rank},
+                            {"host", r.host},
+                            {"threads", r.threads},
+                            {"cpus", r.cpus},
+                            {"usable_cpus", r.usable_cpus},
+                            {"backend", static_cast<int>(r.backend)},
+                            {"device", r.device},
+                            {"gpu", r.gpu},
+                            {"uuid", r.uuid},
+                            {"pci", r.pci},
+                            {"compute_capability", r.compute_capability},
+                            {"sms", r.sms},
+                            {"why_no_links", r.why_no_links},
+                            {"total_bytes", r.total_bytes},
+                            {"free_bytes", r.free_bytes},
+                            {"limit_bytes", r.limit_bytes},
+                            {"memory_bytes", r.memory_bytes}};
+  return dump_json(json);
+}
+
+RankReport from_json(const std::string& text) {
+  const auto json = parse_json(text, "a rank's report", Exit::kMpi);
+  RankReport r;
+  r.rank = json.at("rank");
+  r.node_rank = json.at("node_rank");
+  r.host = json.at("host");
+  r.threads = json.at("threads");
+  r.cpus = json.at("cpus");
+  r.usable_cpus = json.at("usable_cpus");
+  r.backend = static_cast<BackendKind>(json.at("backend").get<int>());
+  r.device = json.at("device");
+  r.gpu = json.at("gpu");
+  r.uuid = json.at("uuid");
+  r.pci = json.at("pci");
+  r.compute_capability = json.at("compute_capability");
+  r.sms = json.at("sms");
+  r.why_no_links = json.at("why_no_links");
+  r.total_bytes = json.at("total_bytes");
+  r.free_bytes = json.at("free_bytes");
+  r.limit_bytes = json.at("limit_bytes");
+  r.memory_bytes = json.at("memory_bytes");
+  return r;
 }
 
 }  // namespace
@@ -83,30 +121,77 @@ RankReport report_rank(const Mpi& mpi, const RankLimits& limits) {
   report.rank = mpi.rank();
   report.node_rank = mpi.node_rank();
   report.host = mpi.host();
-  const int sharers = std::max(1, ranks_on_my_cpus(mpi));  // collective: on all ranks or on none
-  report.threads = limits.threads.value_or(std::max(1, usable_cpus() / sharers));
-  report.memory_bytes = memory_share(mpi);
-  if (limits.memory_bytes)
-    report.memory_bytes = std::min(report.memory_bytes, *limits.memory_bytes);
+  report.cpus = ranges_text(allowed_cpus());
+  // Collective: on all ranks or on none.
+  const int sharers = std::max(1, ranks_on_my_cpus(mpi, report.cpus));
+  report.usable_cpus = usable_cpus();
+  report.threads = limits.threads.value_or(std::max(1, report.usable_cpus / sharers));
+  report.limit_bytes = limits.memory_bytes.value_or(0);
+  report.free_bytes = free_host_memory();
+  const auto usable = static_cast<int64_t>(static_cast<double>(report.free_bytes) * kUsableShare);
+  report.memory_bytes = limited(usable / mpi.node_size(), report.limit_bytes);
   return report;
 }
 
-std::vector<RankReport> gather_inventory(const Mpi& mpi, const RankReport& mine) {
-  const nlohmann::json json{mine.rank,   mine.node_rank, mine.host,
-                            mine.device, mine.threads,   mine.memory_bytes};
-  std::vector<RankReport> inventory;
-  for (const std::string& text : mpi.all_gather(dump_json(json))) {
-    const auto row = parse_json(text, "a rank's report", Exit::kMpi);
-    inventory.push_back({row[0], row[1], row[2], row[3], row[4], row[5]});
+void add_device(RankReport& report, const Backend& backend, const RankBinding& binding) {
+  const DeviceInfo device = backend.device();
+  report.backend = backend.kind();
+  report.why_no_links = backend.why_no_links();
+  report.device = device.name;
+  report.total_bytes = device.memory_bytes;
+  if (report.backend == BackendKind::kCpu) return;
+  report.gpu = binding.gpu;
+  report.uuid = device.uuid;
+  report.pci = device.pci;
+  report.compute_capability = device.compute_capability;
+  report.sms = device.compute_units;
+  report.free_bytes = device.free_bytes;
+}
+
+void divide_gpus(std::vector<RankReport>& inventory) {
+  for (RankReport& mine : inventory) {
+    if (mine.backend != BackendKind::kCuda) continue;
+    int sharers = 0;
+    int64_t free_bytes = mine.free_bytes;
+    for (const RankReport& other : inventory) {
+      if (other.uuid != mine.uuid) continue;
+      ++sharers;
+      free_bytes = std::min(free_bytes, other.free_bytes);
+    }
+    mine.memory_bytes = limited(gpu_share(free_bytes, mine.total_bytes, sharers), mine.limit_bytes);
   }
+}
+
+std::vector<RankReport> gather_inventory(const Mpi& mpi, const RankReport& mine) {
+  std::vector<RankReport> inventory;
+  for (const std::string& text : mpi.all_gather(to_json(mine)))
+    inventory.push_back(from_json(text));
+  divide_gpus(inventory);
   return inventory;
 }
 
-std::string describe(const std::vector<RankReport>& inventory) {
-  Table table({"rank", "host", "device", "threads", "memory"});
+std::vector<std::string> filled_gpus(const std::vector<RankReport>& inventory) {
+  std::vector<std::string> sentences;
+  std::set<std::string> told;
   for (const RankReport& r : inventory)
-    table.add({std::to_string(r.rank), r.host, r.device, std::to_string(r.threads),
-               bytes_text(r.memory_bytes)});
+    if (r.backend == BackendKind::kCuda && r.free_bytes < r.total_bytes / kFilledParts &&
+        told.insert(r.uuid).second)
+      sentences.push_back(fmt::format(
+          "rank {}: only {} of the {} of GPU {} ({}) on {} are free: another process "
+          "uses it (nvidia-smi shows which)",
+          r.rank, bytes_text(r.free_bytes), bytes_text(r.total_bytes), r.gpu, r.device, r.host));
+  return sentences;
+}
+
+std::string describe(const std::vector<RankReport>& inventory) {
+  Table table({"rank", "host", "device", "units", "total", "free", "usable"});
+  for (const RankReport& r : inventory) {
+    const bool is_gpu = r.backend == BackendKind::kCuda;
+    table.add({std::to_string(r.rank), r.host,
+               is_gpu ? fmt::format("{} (GPU {})", r.device, r.gpu) : r.device,
+               is_gpu ? fmt::format("{} SMs", r.sms) : fmt::format("{} threads", r.threads),
+               bytes_text(r.total_bytes), bytes_text(r.free_bytes), bytes_text(r.memory_bytes)});
+  }
   return table.text();
 }
 

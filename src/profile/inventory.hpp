@@ -1,4 +1,5 @@
-// What every rank brings: host, device, threads, memory. Gathered once, before the plan is made.
+// What every rank brings: host, device, threads, memory. Gathered once, when every rank has opened
+// its device and before the plan is made.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,8 @@
 #include <vector>
 
 #include "base/mpi.hpp"
+#include "kernels/backend.hpp"
+#include "profile/bind.hpp"
 
 namespace llmpq {
 
@@ -14,9 +17,22 @@ struct RankReport {
   int rank = 0;
   int node_rank = 0;  ///< among the ranks of its host
   std::string host;
-  std::string device;
   int threads = 1;
-  int64_t memory_bytes = 0;  ///< what a stage may allocate: after sharing with the node's ranks
+  std::string cpus;     ///< that it may run on: "0-7"
+  int usable_cpus = 1;  ///< how many they are, within the cgroup's quota
+
+  BackendKind backend = BackendKind::kCpu;
+  std::string device;          ///< name
+  int gpu = -1;                ///< index among the GPUs that the rank sees; -1: a CPU
+  std::string uuid, pci;       ///< of the GPU
+  int compute_capability = 0;  ///< of the GPU, major * 10 + minor
+  int sms = 0;                 ///< of the GPU that the rank uses
+  std::string why_no_links;    ///< Backend::why_no_links()
+
+  int64_t total_bytes = 0;   ///< of the device
+  int64_t free_bytes = 0;    ///< of the device, when all ranks had opened theirs
+  int64_t limit_bytes = 0;   ///< most that the job lets this rank have; 0: no limit
+  int64_t memory_bytes = 0;  ///< what a stage may allocate: after sharing with other ranks
 };
 
 /// What the job says of a rank's share; nothing = what the machine has.
@@ -27,12 +43,20 @@ struct RankLimits {
 
 /// This process's share of its host. Ranks whose affinity masks are the same divide their CPUs; all
 /// ranks of a node divide the memory that is free within the cgroup's and Slurm's limits, of which
-/// a tenth is left for everything that is not a stage. The device's name is the backend's to add.
-/// Collective.
+/// a tenth is left for everything that is not a stage. Collective.
 RankReport report_rank(const Mpi& mpi, const RankLimits& limits);
 
-/// The reports of all ranks, by rank, on every rank. Collective.
+/// Adds what the rank's backend says of its device. Error(kGpu).
+void add_device(RankReport& report, const Backend& backend, const RankBinding& binding);
+
+/// Gives the ranks on each GPU their shares of what is free of it.
+void divide_gpus(std::vector<RankReport>& inventory);
+
+/// The reports of all ranks, by rank, on every rank, GPUs divided. Collective.
 std::vector<RankReport> gather_inventory(const Mpi& mpi, const RankReport& mine);
+
+/// A sentence for each GPU that others have filled: less than a tenth of it is free.
+std::vector<std::string> filled_gpus(const std::vector<RankReport>& inventory);
 
 /// A table for people.
 std::string describe(const std::vector<RankReport>& inventory);

@@ -1,11 +1,11 @@
 #include "stage/stage.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
+#include <cstring>
 #include <utility>
 
 #include "kernels/check.hpp"
-#include "layer/softmax.hpp"
 #include "stage/rows.hpp"
 
 namespace llmpq {
@@ -31,85 +31,139 @@ void append(StepResult& result, int64_t sequence, const SampledToken& chosen) {
                              chosen.top_logprobs.end());
 }
 
-/// A row whose logits are all broken ends alone, as a row in error, not the run: token -1.
-SampledToken choose_or_none(const SequenceSampler& sampler, std::span<float> logits) {
-  const bool any_finite =
-      std::any_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); });
-  SampledToken none;
-  none.token = -1;
-  return any_finite ? sampler.choose(logits) : none;
-}
-
 }  // namespace
 
-ActivationType activation_type(std::optional<ActivationType> wish, Format format) {
-  if (is_16bit(format))
-    return wish == ActivationType::kBf16 ? ActivationType::kBf16 : ActivationType::kF32;
-  return wish.value_or(ActivationType::kInt8);
+ActivationType activation_type(std::optional<ActivationType> wish, Format format,
+                               const Backend& backend) {
+  const bool integers_before_16bit = wish == ActivationType::kInt8 && is_16bit(format);
+  return integers_before_16bit ? ActivationType::kF32
+                               : wish.value_or(backend.default_activation(format));
 }
 
 Stage::Stage(const StageSetup& setup, const Checkpoint& checkpoint, Backend& backend,
              Context& context)
     : config_(checkpoint.config()), backend_(backend), context_(context), setup_(setup) {
+  load_weights(checkpoint);
+  allocate_buffers();
+}
+
+void Stage::load_weights(const Checkpoint& checkpoint) {
   const StagePlan& plan = setup_.plan;
-  const bool first = plan.layer_begin == 0, last = plan.layer_end == config_.layers;
-  if (first) {
-    embedding_ = load_embedding(checkpoint, backend, context);
+  if (plan.layer_begin == 0) {
+    embedding_ = load_embedding(checkpoint, backend_, context_);
     bytes_ +=
         embedding_->table.bytes() + embedding_->positions.bytes() + bytes_of(embedding_->norm);
   }
   for (int64_t layer = plan.layer_begin; layer < plan.layer_end; ++layer) {
     const Format format = plan.formats.at(static_cast<size_t>(layer - plan.layer_begin));
-    layers_.push_back(load_layer(checkpoint, layer, format, backend, context));
-    caches_.push_back(allocate_kv(config_, setup_.sizes, setup_.kv_blocks, backend));
-    bytes_ += bytes_of(layers_.back()) + caches_.back().memory.bytes();
+    layers_.push_back(load_layer(checkpoint, layer, format, backend_, context_));
+    bytes_ += bytes_of(layers_.back());
   }
-  if (last) {
-    head_ = load_head(checkpoint, setup_.head_format, backend, context);
+  if (plan.layer_end == config_.layers) {
+    head_ = load_head(checkpoint, setup_.head_format, backend_, context_);
     bytes_ += bytes_of(head_->norm) + bytes_of(head_->matrix);
-    logits_.resize(static_cast<size_t>(setup_.sizes.max_samples * config_.vocab));
   }
-  workspace_.emplace(config_, setup_.sizes, first, last, backend);
-  bytes_ += workspace_->memory.bytes();
+}
+
+/// After this nothing is allocated on the device: what a step needs is there.
+void Stage::allocate_buffers() {
+  const Sizes& sizes = setup_.sizes;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    caches_.push_back(allocate_kv(config_, sizes, setup_.kv_blocks, backend_));
+    bytes_ += caches_.back().memory.bytes();
+  }
+  workspace_.emplace(config_, sizes, first(), last(), backend_);
+  rows_.emplace(sizes, setup_.kv_blocks, backend_);
+  bytes_ += workspace_->memory.bytes() + rows_->bytes();
+  if (last()) {
+    chooser_.emplace(config_, sizes, backend_);
+    bytes_ += chooser_->bytes();
+  }
+  if (!first() || !last())
+    hidden_staging_ =
+        backend_.allocate_staging(sizes.max_rows * config_.hidden * int64_t{sizeof(float)});
+  const int64_t scratch = scratch_bytes(backend_.kind(), scratch_needs(config_, sizes, last()));
+  context_.reserve_scratch(scratch);
+  bytes_ += scratch;
+}
+
+void Stage::connect(StagePorts ports) {
+  ports_ = std::move(ports);
+  const int64_t links = (ports_.in ? 1 : 0) + (ports_.out ? 1 : 0);
+  bytes_ += links * link_bytes(setup_.sizes.max_rows * config_.hidden);
 }
 
 LayerRun Stage::layer_run(Format format) {
-  return {config_, backend_.ops(), context_, activation_type(setup_.activation, format),
+  return {config_, backend_.ops(), context_, activation_type(setup_.activation, format, backend_),
           *workspace_};
 }
 
 std::vector<std::byte> Stage::run(const Step& step, std::span<const std::byte> hidden) {
   const Rows rows = rows_of(step, setup_.sizes, setup_.kv_blocks);
-  if (embedding_)
-    forward_embedding(layer_run(Format::kBf16), *embedding_, rows);
-  else
+  const RowsView view = rows_->upload(rows, context_);
+  const int64_t floats = view.count * config_.hidden;
+  if (ports_.in)
+    ports_.in->receive(context_, workspace_->hidden, floats);
+  else if (!embedding_)
     load_hidden(step, hidden);
-  for (size_t i = 0; i < layers_.size(); ++i)
-    forward_layer(layer_run(setup_.plan.formats[i]), layers_[i], caches_[i].view,
-                  setup_.plan.layer_begin + static_cast<int64_t>(i), rows);
-  if (head_) {
-    result_ = StepResult{};
-    result_.id = step.id;
-    if (step.targets.empty()) {
-      start_and_feed(step);
-      choose_tokens(step, rows);
-    } else {
-      score_targets(step, rows);
-    }
-    return {};
+  queue_forward(rows, view);
+  if (!head_ && !ports_.out) return take_hidden(view);
+  if (ports_.out) ports_.out->send(context_, workspace_->hidden, floats);
+  if (head_) finish_step(step, rows);
+  context_.synchronize();  // the next step overwrites the staging memory
+  return {};
+}
+
+/// The last stage's end of a step: tokens or scores from the logits.
+void Stage::finish_step(const Step& step, const Rows& rows) {
+  result_ = StepResult{};
+  result_.id = step.id;
+  if (step.targets.empty()) {
+    start_and_feed(step);
+    choose_tokens(step);
+  } else {
+    score_targets(step, rows);
   }
-  std::vector<std::byte> out(static_cast<size_t>(rows.count() * config_.hidden) * sizeof(float));
-  backend_.copy_to_host(context_, out.data(), workspace_->hidden, static_cast<int64_t>(out.size()));
-  context_.synchronize();
-  return out;
 }
 
 void Stage::load_hidden(const Step& step, std::span<const std::byte> hidden) {
   const auto wanted = static_cast<size_t>(step.rows() * config_.hidden) * sizeof(float);
   CHECK(hidden.size() == wanted, Exit::kMpi, "step {}: {} bytes of activations arrived, want {}",
         step.id, hidden.size(), wanted);
-  backend_.copy_to_device(context_, workspace_->hidden, hidden.data(),
+  std::memcpy(hidden_staging_.data(), hidden.data(), hidden.size());
+  backend_.copy_to_device(context_, workspace_->hidden, hidden_staging_.data(),
                           static_cast<int64_t>(hidden.size()));
+}
+
+/// Steps of single rows come again and again with the same sizes, and each of their many operations
+/// is short: they are recorded. A context counts in powers of two, so that the recording serves
+/// until it has doubled.
+void Stage::queue_forward(const Rows& rows, RowsView view) {
+  RangeList& ranges = view.ranges;
+  if (ranges.singles < ranges.count) return forward(view);
+  const auto tokens = static_cast<uint64_t>(ranges.most_tokens);
+  ranges.most_tokens =
+      std::min(static_cast<int64_t>(std::bit_ceil(tokens)), setup_.sizes.max_model_len);
+  const uint64_t key = static_cast<uint64_t>(std::bit_width(tokens - 1)) << 58 |
+                       static_cast<uint64_t>(rows.count()) << 29 |
+                       static_cast<uint64_t>(rows.sampled.size());
+  context_.run_recorded(key, [&] { forward(view); });
+}
+
+/// Embedding, layers, head: everything between the rows and the logits (or the next stage).
+void Stage::forward(const RowsView& view) {
+  if (embedding_) forward_embedding(layer_run(Format::kBf16), *embedding_, view);
+  for (size_t i = 0; i < layers_.size(); ++i)
+    forward_layer(layer_run(setup_.plan.formats[i]), layers_[i], caches_[i].view,
+                  setup_.plan.layer_begin + static_cast<int64_t>(i), view);
+  if (head_) forward_head(layer_run(setup_.head_format), *head_, view);
+}
+
+std::vector<std::byte> Stage::take_hidden(const RowsView& view) {
+  const int64_t bytes = view.count * config_.hidden * int64_t{sizeof(float)};
+  backend_.copy_to_host(context_, hidden_staging_.data(), workspace_->hidden, bytes);
+  context_.synchronize();
+  return {hidden_staging_.data(), hidden_staging_.data() + bytes};
 }
 
 /// Every token of a sequence passes here once, as a row, before the token after it is chosen: so
@@ -131,43 +185,29 @@ void Stage::start_and_feed(const Step& step) {
   }
 }
 
-/// The logits [samples, vocab] of the step's sampled rows, in host memory.
-std::span<float> Stage::logits_of(const Rows& rows) {
-  forward_head(layer_run(setup_.head_format), *head_, rows);
-  const auto vocab = static_cast<size_t>(config_.vocab);
-  const std::span<float> logits(logits_.data(), rows.sampled.size() * vocab);
-  backend_.copy_to_host(context_, logits.data(), workspace_->logits,
-                        static_cast<int64_t>(logits.size_bytes()));
-  context_.synchronize();
-  return logits;
-}
-
-void Stage::choose_tokens(const Step& step, const Rows& rows) {
-  if (rows.sampled.empty()) return;
-  const auto vocab = static_cast<size_t>(config_.vocab);
-  const std::span<float> logits = logits_of(rows);
-  size_t row = 0;
+/// A row whose logits are all broken gets the token -1 and ends alone, as a row in error.
+void Stage::choose_tokens(const Step& step) {
+  std::vector<const SequenceSampler*> samplers;
+  std::vector<int64_t> sequences;
   for (const StepRange& range : step.ranges) {
     if (!range.sample) continue;
-    append(result_, range.sequence,
-           choose_or_none(samplers_.at(range.sequence), logits.subspan(row * vocab, vocab)));
-    ++row;
+    sequences.push_back(range.sequence);
+    samplers.push_back(&samplers_.at(range.sequence));
   }
+  if (samplers.empty()) return;
+  const auto chosen = chooser_->choose(samplers, workspace_->logits, context_);
+  for (size_t i = 0; i < chosen.size(); ++i) append(result_, sequences[i], chosen[i]);
 }
 
 void Stage::score_targets(const Step& step, const Rows& rows) {
-  if (rows.sampled.empty()) return;
-  const auto vocab = static_cast<size_t>(config_.vocab);
-  const std::span<float> logits = logits_of(rows);
-  for (size_t i = 0; i < rows.sampled.size(); ++i) {
-    const int32_t target = step.targets[static_cast<size_t>(rows.sampled[i])];
+  std::vector<int32_t> targets;
+  for (int32_t row : rows.sampled) {
+    const int32_t target = step.targets[static_cast<size_t>(row)];
     CHECK(target < config_.vocab, Exit::kMpi, "step {}: target {} of a vocabulary of {}", step.id,
           target, config_.vocab);
-    const std::span<float> row = logits.subspan(i * vocab, vocab);
-    const float max = *std::max_element(row.begin(), row.end());
-    result_.scores.push_back(
-        static_cast<float>(row[static_cast<size_t>(target)] - log_sum_exp(row, max)));
+    targets.push_back(target);
   }
+  if (!targets.empty()) result_.scores = chooser_->score(targets, workspace_->logits, context_);
 }
 
 }  // namespace llmpq

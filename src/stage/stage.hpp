@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "input/checkpoint.hpp"
 #include "kernels/backend.hpp"
+#include "layer/chooser.hpp"
 #include "layer/forward.hpp"
 #include "layer/sampler.hpp"
 #include "plan/plan.hpp"
@@ -19,9 +21,10 @@
 
 namespace llmpq {
 
-/// How the inputs of a matrix product in `format` are rounded. No wish: f32 for 16-bit weights,
-/// int8 for w8, w4, w3. 16-bit weights take f32 where int8 is wished.
-ActivationType activation_type(std::optional<ActivationType> wish, Format format);
+/// How the inputs of a matrix product in `format` are rounded. No wish: the backend's default.
+/// 16-bit weights take f32 where int8 is wished.
+ActivationType activation_type(std::optional<ActivationType> wish, Format format,
+                               const Backend& backend);
 
 /// What one stage of a plan is, apart from its weights.
 struct StageSetup {
@@ -30,6 +33,12 @@ struct StageSetup {
   Sizes sizes;
   int64_t kv_blocks = 0;
   std::optional<ActivationType> activation;  ///< --activation-dtype
+};
+
+/// Links from device to device; without them activations go through run()'s arguments.
+struct StagePorts {
+  std::unique_ptr<DeviceLink> in;   ///< from the stage before
+  std::unique_ptr<DeviceLink> out;  ///< to the stage after
 };
 
 class Stage {
@@ -41,21 +50,30 @@ class Stage {
   bool first() const { return embedding_.has_value(); }
   bool last() const { return head_.has_value(); }
 
-  /// Bytes allocated on the device: weights, KV cache, workspace.
+  /// Bytes allocated on the device: weights, KV cache, workspace, scratch.
   int64_t bytes() const { return bytes_; }
 
-  /// Runs a step. `hidden`: [rows, hidden] f32 from the stage before (ignored by the first stage).
-  /// Returns [rows, hidden] f32 for the stage after; empty on the last stage.
+  /// From now on activations go through the ports.
+  void connect(StagePorts ports);
+
+  /// Runs a step. `hidden`: [rows, hidden] f32 from the stage before (ignored by the first stage
+  /// and where a port brings them). Returns [rows, hidden] f32 for the stage after; empty on the
+  /// last stage and where a port takes them.
   std::vector<std::byte> run(const Step& step, std::span<const std::byte> hidden);
 
   /// What the last stage chose, or scored, in the step just run.
   StepResult take_result() { return std::move(result_); }
 
  private:
+  void load_weights(const Checkpoint& checkpoint);
+  void allocate_buffers();
   void load_hidden(const Step& step, std::span<const std::byte> hidden);
+  void queue_forward(const Rows& rows, RowsView view);
+  void forward(const RowsView& view);
+  std::vector<std::byte> take_hidden(const RowsView& view);
+  void finish_step(const Step& step, const Rows& rows);
   void start_and_feed(const Step& step);
-  std::span<float> logits_of(const Rows& rows);
-  void choose_tokens(const Step& step, const Rows& rows);
+  void choose_tokens(const Step& step);
   void score_targets(const Step& step, const Rows& rows);
   LayerRun layer_run(Format format);
 
@@ -63,13 +81,16 @@ class Stage {
   Backend& backend_;
   Context& context_;
   StageSetup setup_;
+  StagePorts ports_;
   std::optional<EmbeddingWeights> embedding_;
   std::vector<LayerWeights> layers_;
   std::vector<LayerKv> caches_;
   std::optional<HeadWeights> head_;
   std::optional<Workspace> workspace_;
+  std::optional<RowsOnDevice> rows_;
+  std::optional<Chooser> chooser_;  ///< the last stage's
+  Buffer hidden_staging_;           ///< [max_rows, hidden] f32; empty on a stage that is alone
   std::unordered_map<int64_t, SequenceSampler> samplers_;
-  std::vector<float> logits_;  ///< [samples, vocab] in host memory
   StepResult result_;
   int64_t bytes_ = 0;
 };

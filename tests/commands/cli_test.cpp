@@ -39,8 +39,8 @@ size_t count(const std::string& text, const std::string& part) {
 }
 
 TEST(CommandLine, HelpOfACommandHasEachOfItsOptionsOnce) {
-  for (const Command command :
-       {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect}) {
+  for (const Command command : {Command::kGenerate, Command::kPlan, Command::kEval,
+                                Command::kConvert, Command::kInspect, Command::kCheck}) {
     const std::string help = help_text(command);
     for (const auto& option : options()) {
       const bool has = (option.commands & bit(command)) != 0;
@@ -122,10 +122,22 @@ TEST(CommandLine, InspectTakesAFile) {
   EXPECT_THAT(error_of({"inspect", "a", "b"}), HasSubstr("takes one file"));
 }
 
+TEST(CommandLine, CheckTakesAJobFileOrNone) {
+  EXPECT_EQ(parse_command_line({"check"}).command, Command::kCheck);
+  const CommandLine request =
+      parse_command_line({"check", job_file("max-tokens = 3\n"), "--backend", "cuda,cpu",
+                          "--emulate", "none", "--emulate", "memory=1GiB", "--share-gpu"});
+  EXPECT_EQ(request.job.model.filename(), "m");
+  EXPECT_THAT(request.job.backend, ElementsAre(BackendWish::kCuda, BackendWish::kCpu));
+  EXPECT_THAT(request.job.emulate, ElementsAre("none", "memory=1GiB"));
+  EXPECT_TRUE(request.job.share_gpu);
+  EXPECT_THAT(help_text(Command::kCheck), HasSubstr("B is one of auto, cpu, cuda. Default: auto."));
+}
+
 TEST(CommandLine, WrongUsageIsASentence) {
   EXPECT_EQ(error_of({"generat"}), "unknown command \"generat\": did you mean generate?");
   EXPECT_EQ(error_of({"xyz"}),
-            "unknown command \"xyz\": want one of generate, plan, eval, convert, inspect");
+            "unknown command \"xyz\": want one of generate, plan, eval, convert, inspect, check");
   EXPECT_EQ(error_of({"generate", "--max-token", "3"}),
             "unknown flag --max-token: did you mean --max-tokens?");
   EXPECT_EQ(error_of({"generate", "--temprature=1", "job.toml"}),

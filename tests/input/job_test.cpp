@@ -108,6 +108,20 @@ threads = 2
   EXPECT_EQ(job.threads, 2);
 }
 
+TEST(Job, BackendsAndEmulationsAreForAllRanksOrForEach) {
+  EXPECT_THAT(read("").backend, ElementsAre(BackendWish::kAuto));
+  EXPECT_THAT(read("backend = 'cuda'").backend, ElementsAre(BackendWish::kCuda));
+  EXPECT_THAT(read("backend = 'cuda,auto,cpu'").backend,
+              ElementsAre(BackendWish::kCuda, BackendWish::kAuto, BackendWish::kCpu));
+  EXPECT_THAT(read("backend = ['cpu', 'cuda']").backend,
+              ElementsAre(BackendWish::kCpu, BackendWish::kCuda));
+  const Job job = read("emulate = ['memory=2GiB,sms=8', 'none']\nlink = 'nccl'\nshare-gpu = true");
+  EXPECT_THAT(job.emulate, ElementsAre("memory=2GiB,sms=8", "none"));
+  EXPECT_EQ(job.link, LinkWish::kNccl);
+  EXPECT_TRUE(job.share_gpu);
+  EXPECT_EQ(read("activation-dtype = 'f16'").activation_dtype, ActivationType::kF16);
+}
+
 TEST(Job, PathsStartAtTheFolderOfTheFile) {
   EXPECT_EQ(read("output = '../outputs/a.h5'").output, "/outputs/a.h5");
   EXPECT_EQ(read("output = 'a.h5'").output, "/jobs/a.h5");
@@ -158,8 +172,9 @@ TEST(Job, ValuesOutOfRangeAreRefused) {
 }
 
 TEST(Job, UnsupportedChoicesSayWhatIsSupported) {
-  EXPECT_THAT(error_of("backend = 'cuda'"),
-              HasSubstr("backend is \"cuda\": want one of auto, cpu"));
+  EXPECT_THAT(error_of("backend = 'rocm'"),
+              HasSubstr("backend is \"rocm\": want a list of values, each one of auto, cpu, cuda"));
+  EXPECT_THAT(error_of("link = 'tcp'"), HasSubstr("link is \"tcp\": want one of auto, nccl, mpi"));
   EXPECT_THAT(error_of("strategy = 'joint'"), HasSubstr("want one of auto, uniform, manual"));
   EXPECT_THAT(error_of("kv-cache-dtype = 'fp8'"),
               HasSubstr("want one of auto, f32, bf16, f16, int8"));
@@ -209,6 +224,8 @@ memory-limit = 500000
 max-model-len = 77
 log-level = "debug"
 ignore-eos = true
+backend = ["cuda", "cpu"]
+emulate = ["sms=3", "none"]
 )")};
   for (const Job& job : jobs) {
     const std::string toml = job_to_toml(job, Command::kGenerate);

@@ -128,14 +128,15 @@ std::vector<float> run(Machine& machine, const Inputs& in, Cache& cache, int64_t
     for (int64_t sequence : {0, 1})
       ranges.push_back({static_cast<int32_t>(sequence * rows), static_cast<int32_t>(rows),
                         static_cast<int32_t>(begin), cache.table_of(sequence)});
+    const RangeList list{ranges.data(), cache.table.data(), 2, 2 * rows, rows,
+                         begin + rows,  rows == 1 ? 2 : 0};
     const float* k = step.data() + width;
-    machine.ops().kv_write(*machine.context, {k, k + s.kv_heads * s.head_dim, in.stride,
-                                              ranges.data(), 2, cache.table.data(), &cache.view});
+    machine.ops().kv_write(*machine.context,
+                           {k, k + s.kv_heads * s.head_dim, in.stride, list, &cache.view});
     std::vector<float> part(static_cast<size_t>(2 * rows * width));
-    machine.ops().attention(
-        *machine.context,
-        {step.data(), in.stride, ranges.data(), 2, cache.table.data(), &cache.view, s.heads,
-         in.scale, s.window, s.alibi ? in.slopes.data() : nullptr, part.data()});
+    machine.ops().attention(*machine.context,
+                            {step.data(), in.stride, list, &cache.view, s.heads, in.scale, s.window,
+                             s.alibi ? in.slopes.data() : nullptr, part.data()});
     for (int64_t sequence : {0, 1})
       std::copy_n(part.begin() + sequence * rows * width, rows * width,
                   y.begin() + (sequence * in.tokens + begin) * width);

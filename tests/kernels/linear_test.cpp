@@ -25,6 +25,7 @@ struct Case {
 std::string label(const Case& c) {
   const char* activation = c.activation == ActivationType::kF32    ? "f32"
                            : c.activation == ActivationType::kBf16 ? "bf16"
+                           : c.activation == ActivationType::kF16  ? "f16"
                                                                    : "int8";
   return std::string(name(c.format)) + "_" + activation + "_" + std::to_string(c.shape.tokens) +
          "x" + std::to_string(c.shape.n) + "x" + std::to_string(c.shape.k);
@@ -34,7 +35,7 @@ std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const FormatInfo& format : kFormats)
     for (const ActivationType activation :
-         {ActivationType::kF32, ActivationType::kBf16, ActivationType::kInt8})
+         {ActivationType::kF32, ActivationType::kBf16, ActivationType::kF16, ActivationType::kInt8})
       for (const Shape& shape :
            {Shape{1, 1, 1}, Shape{2, 3, 5}, Shape{5, 17, 127}, Shape{13, 33, 129},
             Shape{3, 48, 255}, Shape{97, 40, 131}, Shape{7, 192, 512}, Shape{30, 512, 192},
@@ -48,6 +49,8 @@ std::vector<double> rounded_inputs(const float* x, int64_t k, ActivationType act
   std::vector<double> result(x, x + k);
   if (activation == ActivationType::kBf16)
     for (int64_t i = 0; i < k; ++i) result[i] = bf16_to_f32(f32_to_bf16(x[i]));
+  if (activation == ActivationType::kF16)
+    for (int64_t i = 0; i < k; ++i) result[i] = f16_to_f32(f32_to_f16(x[i]));
   if (activation == ActivationType::kInt8) {
     for (int64_t begin = 0; begin < k; begin += kGroup) {
       const int64_t end = std::min(k, begin + kGroup);

@@ -114,21 +114,22 @@ TEST(ForwardHead, WorksOnSampledRowsOnly) {
   const auto backend = make_cpu_backend(1, "auto");
   const auto context = backend->make_context();
   const ModelConfig& config = checkpoint.config();
-  Workspace workspace(config, {.max_rows = 4, .max_samples = 2, .max_model_len = 8}, true, true,
-                      *backend);
+  const Sizes sizes{.max_rows = 4, .max_samples = 2, .max_model_len = 8};
+  Workspace workspace(config, sizes, true, true, *backend);
+  RowsOnDevice on_device(sizes, 1, *backend);
   const HeadWeights head = load_head(checkpoint, Format::kBf16, *backend, *context);
   const auto width = static_cast<size_t>(config.hidden), vocab = static_cast<size_t>(config.vocab);
   for (size_t i = 0; i < 4 * width; ++i) workspace.hidden[i] = static_cast<float>(i % 17) - 8;
   std::vector<float> hidden(workspace.hidden, workspace.hidden + 4 * width);
   const LayerRun run{config, backend->ops(), *context, ActivationType::kF32, workspace};
   Rows rows;
-  rows.tokens = {0, 0, 0, 0};
+  rows.tokens = rows.positions = {0, 0, 0, 0};
   rows.sampled = {1, 3};
-  forward_head(run, head, rows);
+  forward_head(run, head, on_device.upload(rows, *context));
   const std::vector<float> both(workspace.logits, workspace.logits + 2 * vocab);
   EXPECT_TRUE(std::equal(hidden.begin(), hidden.end(), workspace.hidden)) << "hidden was changed";
   rows.sampled = {3};
-  forward_head(run, head, rows);
+  forward_head(run, head, on_device.upload(rows, *context));
   EXPECT_TRUE(std::equal(workspace.logits, workspace.logits + vocab, both.begin() + config.vocab));
   EXPECT_FALSE(std::equal(workspace.logits, workspace.logits + vocab, both.begin()));
 }

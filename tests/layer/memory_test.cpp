@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "layer/chooser.hpp"
 #include "test_model.hpp"
 
 namespace llmpq {
@@ -26,7 +27,7 @@ TEST_P(Memory, LayersAreAsLargeAsPredicted) {
     const LayerWeights w = load_layer(checkpoint, 1, format.format, *backend, *context);
     const int64_t bytes = bytes_of(w.input_norm) + bytes_of(w.qkv) + bytes_of(w.out) +
                           bytes_of(w.post_norm) + bytes_of(w.up) + bytes_of(w.down);
-    EXPECT_EQ(layer_bytes(config, format.format, *backend), bytes) << format.name;
+    EXPECT_EQ(layer_bytes(config, format.format, BackendKind::kCpu), bytes) << format.name;
     if (!is_16bit(format.format)) {
       EXPECT_LT(bytes, last) << format.name;
     }
@@ -40,7 +41,7 @@ TEST_P(Memory, EmbeddingAndHeadAreAsLargeAsPredicted) {
   EXPECT_EQ(e.positions.empty(), config.position != PositionKind::kLearned);
   for (Format format : {format_16bit(config), Format::kW8}) {
     const HeadWeights h = load_head(checkpoint, format, *backend, *context);
-    EXPECT_EQ(head_bytes(config, format, *backend), bytes_of(h.norm) + bytes_of(h.matrix));
+    EXPECT_EQ(head_bytes(config, format, BackendKind::kCpu), bytes_of(h.norm) + bytes_of(h.matrix));
   }
 }
 
@@ -96,6 +97,26 @@ TEST_P(Memory, WorkspaceIsAsLargeAsPredictedAndItsPartsFit) {
       EXPECT_LE(reinterpret_cast<const std::byte*>(end), w.memory.data() + w.memory.bytes());
       EXPECT_EQ(reinterpret_cast<const float*>(w.memory.data()), w.hidden);
     }
+}
+
+TEST_P(Memory, StepListsAndChooserAreAsLargeAsPredicted) {
+  for (int64_t rows : {1, 5, 64}) {
+    const Sizes sizes{
+        .max_rows = rows, .max_samples = std::min<int64_t>(rows, 3), .max_model_len = 33};
+    EXPECT_EQ(RowsOnDevice(sizes, 7, *backend).bytes(), rows_bytes(sizes) + 7 * kTableEntryBytes);
+    EXPECT_EQ(Chooser(config, sizes, *backend).bytes(), chooser_bytes(config, sizes));
+  }
+}
+
+/// A GPU packs whole groups and tiles, so it never needs less; scratch is CUDA's alone.
+TEST_P(Memory, AGpuIsCountedWithoutBeingHere) {
+  const Sizes sizes{.max_rows = 64, .max_samples = 3, .max_model_len = 33};
+  for (const FormatInfo& format : kFormats)
+    EXPECT_GE(layer_bytes(config, format.format, BackendKind::kCuda),
+              layer_bytes(config, format.format, BackendKind::kCpu));
+  const ScratchNeeds needs = scratch_needs(config, sizes, true);
+  EXPECT_EQ(scratch_bytes(BackendKind::kCpu, needs), 0);
+  EXPECT_GT(scratch_bytes(BackendKind::kCuda, needs), 64 * config.ffn * 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Memory, ::testing::Range<size_t>(0, 3),

@@ -10,19 +10,46 @@
 #include <random>
 #include <set>
 
+#include "kernels/backend.hpp"
 #include "kernels/check.hpp"
 
 namespace llmpq {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using Logits = std::vector<float>;
 
 Sampling greedy() {
   Sampling sampling;
   sampling.temperature = 0;
   return sampling;
+}
+
+/// One row of Ops::sample on the CPU, for what a sampler asks.
+SampledToken choose(const SequenceSampler& sampler, Logits logits) {
+  static const auto backend = make_cpu_backend(1, "auto");
+  static const auto context = backend->make_context();
+  SampleRequests requests;
+  sampler.add_request(requests);
+  const int32_t wanted = requests.rows.at(0).logprobs;
+  const size_t top = wanted > 1 ? static_cast<size_t>(wanted) : 0;
+  SampledToken chosen;
+  chosen.top_ids.resize(top);
+  chosen.top_logprobs.resize(top);
+  backend->ops().sample(*context, {.logits = logits.data(),
+                                   .rows = 1,
+                                   .vocab = static_cast<int64_t>(logits.size()),
+                                   .sample = requests.rows.data(),
+                                   .counted = requests.counted.data(),
+                                   .masked = requests.masked.data(),
+                                   .top = static_cast<int64_t>(top),
+                                   .tokens = &chosen.token,
+                                   .logprobs = &chosen.logprob,
+                                   .top_ids = chosen.top_ids.data(),
+                                   .top_logprobs = chosen.top_logprobs.data()});
+  chosen.top_ids.resize(std::min(top, logits.size()));
+  chosen.top_logprobs.resize(chosen.top_ids.size());
+  return chosen;
 }
 
 /// The choice after a prompt and an output, with fresh state.
@@ -34,7 +61,7 @@ SampledToken choose(const Sampling& sampling, Logits logits,
                           static_cast<int64_t>(logits.size()));
   sampler.feed(prompt, 0);
   sampler.feed(output, static_cast<int64_t>(prompt.size()));
-  return sampler.choose(logits);
+  return choose(sampler, std::move(logits));
 }
 
 Logits random_logits(size_t count, unsigned seed, float spread = 2) {
@@ -59,8 +86,7 @@ std::vector<int> draw_counts(const Sampling& sampling, const Logits& logits, int
   std::vector<int> counts(logits.size());
   SequenceSampler sampler(42, 0, 0, sampling, {}, static_cast<int64_t>(logits.size()));
   for (int32_t position = 0; position < draws; ++position) {
-    Logits copy = logits;
-    ++counts[static_cast<size_t>(sampler.choose(copy).token)];
+    ++counts[static_cast<size_t>(choose(sampler, logits).token)];
     sampler.feed(std::vector<int32_t>{0}, position);
   }
   return counts;
@@ -286,13 +312,13 @@ TEST(Sampler, PreemptionChangesNothing) {
   SequenceSampler whole = fresh();
   whole.feed(prompt, 0);
   for (size_t step = 0; step < 20; ++step) {
-    Logits logits = logits_at(tokens.size()), again = logits;
-    const SampledToken chosen = whole.choose(logits);
+    const Logits logits = logits_at(tokens.size());
+    const SampledToken chosen = choose(whole, logits);
     SequenceSampler restarted = fresh();
     for (size_t begin = 0; begin < tokens.size(); begin += step + 1)
       restarted.feed(std::span(tokens).subspan(begin, std::min(step + 1, tokens.size() - begin)),
                      static_cast<int64_t>(begin));
-    const SampledToken same = restarted.choose(again);
+    const SampledToken same = choose(restarted, logits);
     ASSERT_EQ(same.token, chosen.token);
     EXPECT_EQ(same.logprob, chosen.logprob);
     EXPECT_EQ(same.top_ids, chosen.top_ids);
@@ -312,13 +338,7 @@ TEST(Sampler, LogitsThatAreNotFiniteAreNeverChosen) {
     EXPECT_NEAR(chosen.logprob, 0, 1e-6);
     EXPECT_EQ(chosen.top_logprobs[1], -INFINITY);
   }
-  try {
-    choose(greedy(), {NAN, INFINITY}, {0, 1, 0});
-    FAIL() << "a row without a finite logit was accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), Exit::kInternal);
-    EXPECT_THAT(error.what(), HasSubstr("no logit of the token at position 3 is finite"));
-  }
+  EXPECT_EQ(choose(greedy(), {NAN, INFINITY}, {0, 1, 0}).token, -1) << "no finite logit: no token";
 }
 
 /// Values that the options refuse still end in a token: per-row columns are data from outside.
@@ -342,8 +362,34 @@ TEST(Sampler, RefusesTokensOutOfOrderOrVocabulary) {
   sampler.feed(tokens, 0);
   EXPECT_THROW(sampler.feed(tokens, 3), Error);
   EXPECT_THROW(sampler.feed(std::vector<int32_t>{4}, 2), Error);
-  Logits logits(3);
-  EXPECT_THROW(sampler.choose(logits), Error);
+}
+
+TEST(Sampler, RequestsFollowEachOther) {
+  Sampling sampling = greedy();
+  sampling.frequency_penalty = 1;
+  sampling.min_tokens = 1;
+  sampling.stop_token_ids = {3, 1, 3};
+  SequenceSampler first(1, 0, 1, sampling, {}, 8), second(2, 5, 4, greedy(), {}, 8);
+  first.feed(std::vector<int32_t>{7}, 0);
+  SampleRequests requests;
+  first.add_request(requests);
+  EXPECT_THAT(requests.masked, ElementsAre(1, 3)) << "each once, ascending";
+  first.feed(std::vector<int32_t>{2, 7, 2}, 1);
+  second.feed(std::vector<int32_t>{6, 6, 6, 6}, 0);
+  requests = {};
+  second.add_request(requests);
+  first.add_request(requests);
+  ASSERT_EQ(requests.rows.size(), 2u);
+  EXPECT_TRUE(requests.masked.empty());
+  EXPECT_EQ(requests.rows[0].counted_end, 0) << "no penalty, no counts";
+  EXPECT_EQ(requests.rows[1].counted_begin, 0);
+  ASSERT_EQ(requests.rows[1].counted_end, 2);
+  EXPECT_EQ(requests.counted[0].token, 2);
+  EXPECT_EQ(requests.counted[0].count, 2);
+  EXPECT_EQ(requests.counted[1].token, 7);
+  EXPECT_EQ(requests.counted[1].count, 1) << "once in the prompt, once in the output";
+  EXPECT_EQ(requests.rows[0].bits, draw_bits(2, 5, 4));
+  EXPECT_EQ(requests.rows[1].bits, draw_bits(1, 0, 4));
 }
 
 }  // namespace

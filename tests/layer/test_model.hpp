@@ -148,6 +148,7 @@ class Runner {
                .kv_block_tokens = 16,
                .kv_type = setup.kv_type},
         workspace_(config_, sizes_, true, true, *backend_),
+        rows_(sizes_, kBlocks, *backend_),
         embedding_(load_embedding(checkpoint, *backend_, *context_)),
         head_(load_head(checkpoint, format_16bit(config_), *backend_, *context_)) {
     for (int64_t layer = 0; layer < config_.layers; ++layer) {
@@ -209,7 +210,8 @@ class Runner {
     return table;
   }
 
-  std::vector<std::vector<float>> run(const Rows& rows) {
+  std::vector<std::vector<float>> run(const Rows& host_rows) {
+    const RowsView rows = rows_.upload(host_rows, *context_);
     const LayerRun with{config_, backend_->ops(), *context_, setup_.activation, workspace_};
     const LayerRun head{config_, backend_->ops(), *context_, ActivationType::kF32, workspace_};
     forward_embedding(with, embedding_, rows);
@@ -218,8 +220,8 @@ class Runner {
     forward_head(head, head_, rows);
     context_->synchronize();
     std::vector<std::vector<float>> logits;
-    for (size_t i = 0; i < rows.sampled.size(); ++i) {
-      const float* row = workspace_.logits + static_cast<int64_t>(i) * config_.vocab;
+    for (int64_t i = 0; i < rows.samples; ++i) {
+      const float* row = workspace_.logits + i * config_.vocab;
       logits.emplace_back(row, row + config_.vocab);
     }
     return logits;
@@ -231,6 +233,7 @@ class Runner {
   std::unique_ptr<Context> context_;
   Sizes sizes_;
   Workspace workspace_;
+  RowsOnDevice rows_;
   EmbeddingWeights embedding_;
   HeadWeights head_;
   std::vector<LayerWeights> layers_;

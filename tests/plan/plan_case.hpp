@@ -1,5 +1,5 @@
 // A small model and ranks to plan for, without GoogleTest: the fuzz target plans for them too.
-// Bytes are what layer/memory.hpp says for a backend whose matrices are packed without padding.
+// Bytes are what layer/memory.hpp says for CPU ranks.
 #pragma once
 
 #include <vector>
@@ -8,22 +8,6 @@
 #include "plan/solve.hpp"
 
 namespace llmpq {
-
-class CountingBackend : public Backend {
- public:
-  std::string name() const override { return "counting"; }
-  const Ops& ops() const override { fail(Exit::kInternal, "the planner runs nothing"); }
-  std::vector<DeviceInfo> devices() const override { return {}; }
-  std::unique_ptr<Context> make_context() override { return nullptr; }
-  Buffer allocate(int64_t) override { fail(Exit::kInternal, "the planner allocates nothing"); }
-  void copy_to_device(Context&, void*, const void*, int64_t) override {}
-  void copy_to_host(Context&, void*, const void*, int64_t) override {}
-  void pack_rows(Context&, Matrix&, int64_t, int64_t, const float*) override {}
-  int64_t packed_bytes(Format format, int64_t n, int64_t k) const override {
-    const int64_t scales = info(format).group > 0 ? n * ((k + kGroup - 1) / kGroup) * 4 : 0;
-    return (n * k * info(format).bits + 7) / 8 + scales;
-  }
-};
 
 /// 8 layers of about 1.5 MB in bf16, a vocabulary of 512.
 inline ModelConfig small_model() {
@@ -45,13 +29,12 @@ inline ModelConfig small_model() {
 /// A request for `small_model` on ranks with that many KiB each.
 struct PlanCase {
   ModelConfig config = small_model();
-  CountingBackend backend;
 
   PlanRequest request(const std::vector<int64_t>& kib) const {
     PlanRequest request{.model = "small",
                         .config = config,
-                        .backend = backend,
                         .ranks = {},
+                        .device_links = false,
                         .max_model_len = 512,
                         .kv_type = DType::kBf16,
                         .kv_block_tokens = 16,

@@ -29,12 +29,15 @@ void redirect(int target, const std::string& path) {
   close(file);
 }
 
-[[noreturn]] void execute(std::vector<std::string> words, const std::string& stem) {
+[[noreturn]] void execute(std::vector<std::string> words, const std::string& stem,
+                          const RunLimits& limits) {
   redirect(STDOUT_FILENO, stem + ".out");
   redirect(STDERR_FILENO, stem + ".err");
   redirect(STDIN_FILENO, "/dev/null");
+  if (!limits.gpus) setenv("CUDA_VISIBLE_DEVICES", "", 1);
   setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
   setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+  for (const auto& [name, value] : limits.environment) setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
@@ -88,7 +91,7 @@ ProgramRun run_program(const std::vector<std::string>& arguments, int ranks,
   words.insert(words.end(), arguments.begin(), arguments.end());
   const pid_t pid = fork();
   if (pid < 0) throw std::runtime_error("fork failed");
-  if (pid == 0) execute(words, stem);
+  if (pid == 0) execute(words, stem, limits);
   ProgramRun run;
   rusage usage{};
   run.exit_code = wait_or_kill(pid, limits.kill_after_s, usage);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace llmpq::test {
@@ -14,8 +15,11 @@ struct ProgramRun {
   int64_t max_rss_kib = 0;  ///< most memory of the started process (of llmpq itself without mpirun)
 };
 
+/// How a program is run.
 struct RunLimits {
   double kill_after_s = 120;  ///< then all its processes get SIGKILL: exit code 137
+  bool gpus = false;          ///< whether the program sees the GPUs that the machine may have
+  std::vector<std::pair<std::string, std::string>> environment = {};  ///< besides the test's own
 };
 
 /// `ranks` = 0: without mpirun.

@@ -20,8 +20,8 @@ class StageTest : public testing::Test {
     PlanRequest request{
         .model = "tiny",
         .config = checkpoint_->config(),
-        .backend = *backend_,
         .ranks = std::vector<RankMemory>(static_cast<size_t>(ranks), {int64_t{1} << 30, "cpu"}),
+        .device_links = false,
         .max_model_len = 128,
         .kv_type = DType::kBf16,
         .kv_block_tokens = 16,

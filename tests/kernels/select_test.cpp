@@ -1,4 +1,4 @@
-#include "layer/select.hpp"
+#include "kernels/cpu/select.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <numeric>
 #include <random>
 
-#include "layer/softmax.hpp"
+#include "kernels/cpu/softmax.hpp"
 
 namespace llmpq {
 namespace {

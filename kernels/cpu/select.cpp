@@ -1,9 +1,9 @@
-#include "layer/select.hpp"
+#include "kernels/cpu/select.hpp"
 
 #include <algorithm>
 #include <array>
 
-#include "layer/softmax.hpp"
+#include "kernels/softmax.hpp"
 
 namespace llmpq {
 namespace {
@@ -32,8 +32,7 @@ Cut find_cut(std::span<const float> values, uint64_t wanted, Measure measure) {
     known |= digit_mask << digit.shift;
   }
   // The values left are equal: as many of them as it takes.
-  const uint64_t each =
-      measure(std::bit_cast<float>(found & 0x80000000u ? found & 0x7fffffffu : ~found));
+  const uint64_t each = measure(value_of_key(found));
   return {found, static_cast<int64_t>((wanted + each - 1) / each)};
 }
 

@@ -1,4 +1,4 @@
-#include "layer/softmax.hpp"
+#include "kernels/cpu/softmax.hpp"
 
 #include <gtest/gtest.h>
 
@@ -64,6 +64,32 @@ TEST(Softmax, WhatCannotComeHasNoMass) {
   EXPECT_EQ(mass(logits[1]), 0u);
   EXPECT_EQ(mass(logits[2]), 0u);
   EXPECT_NEAR(logits[3], std::exp(-2.0), 1e-7);
+}
+
+TEST(Softmax, KeysOrderLikeValues) {
+  const std::vector<float> ascending{-INFINITY, -3e38f, -1, -1e-45f, 0, 1e-45f, 1, 3e38f, INFINITY};
+  for (float value : ascending) EXPECT_EQ(value_of_key(order_key(value)), value);
+  for (size_t i = 1; i < ascending.size(); ++i)
+    EXPECT_LT(order_key(ascending[i - 1]), order_key(ascending[i]));
+  EXPECT_EQ(order_key(-0.0f), order_key(0.0f));
+}
+
+TEST(Softmax, NucleusIsTheCeilingOfItsShare) {
+  EXPECT_EQ(nucleus_mass(0.5f, 1000), 500u);
+  EXPECT_EQ(nucleus_mass(0.5f, 1001), 501u);
+  EXPECT_EQ(nucleus_mass(0.0f, 1001), 1u);
+  EXPECT_EQ(nucleus_mass(-INFINITY, 1001), 1u);
+  EXPECT_EQ(nucleus_mass(1e-9f, 1001), 1u);
+  const float below = std::nextafter(1.0f, 0.0f);
+  EXPECT_LE(nucleus_mass(below, uint64_t{1} << 62), uint64_t{1} << 62);
+}
+
+TEST(Softmax, DrawnMassIsWithinTheTotal) {
+  constexpr uint64_t kTotal = (uint64_t{1} << 44) + 12345;
+  EXPECT_EQ(drawn_mass(0, kTotal), 0u);
+  EXPECT_EQ(drawn_mass(~uint64_t{0}, kTotal), kTotal - 1);
+  EXPECT_EQ(drawn_mass(uint64_t{1} << 63, kTotal), kTotal / 2);
+  EXPECT_EQ(drawn_mass(~uint64_t{0}, 1), 0u);
 }
 
 }  // namespace

@@ -1,9 +1,8 @@
 // The largest values of a row without sorting it: where to cut so that the values above the cut are
 // so many, or weigh so much. Values are ordered from large to small, equal ones by their index: one
-// total order, so the answer is exact and unique. Used by the sampler for top-k and top-p.
+// total order, so the answer is exact and unique. Used by the CPU's sampling for top-k and top-p.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -11,13 +10,7 @@
 
 namespace llmpq {
 
-/// An integer that orders like the float (no NaN): larger value, larger key.
-inline uint32_t order_key(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value + 0.0f);  // -0 becomes +0
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-/// Keeps every value whose key is above `key`, and the first `ties` of those equal to it.
+/// Keeps every value whose order_key is above `key`, and the first `ties` of those equal to it.
 struct Cut {
   uint32_t key = 0;
   int64_t ties = std::numeric_limits<int64_t>::max();

@@ -1,0 +1,39 @@
+// What all backends share, and what only depends on a backend's kind, so that a planner can count
+// for devices that are not here.
+#include "kernels/backend.hpp"
+#include "kernels/check.hpp"
+#include "kernels/cpu/pack.hpp"
+#include "kernels/cuda/layout.hpp"
+#include "kernels/cuda/scratch.hpp"
+
+namespace llmpq {
+
+int64_t packed_bytes(BackendKind kind, Format format, int64_t n, int64_t k) {
+  const int64_t on_cpu = packed_bytes(format, n, k);  // checks the sizes, too
+  return kind == BackendKind::kCpu ? on_cpu : cuda::matrix_bytes(format, n, k);
+}
+
+int64_t scratch_bytes(BackendKind kind, const ScratchNeeds& needs) {
+  if (kind == BackendKind::kCpu) return 0;
+  int64_t bytes = std::max(cuda::attention_scratch_bytes(needs.sequences, needs.heads,
+                                                         needs.head_dim, needs.max_model_len),
+                           cuda::sample_scratch_bytes(needs.samples, needs.vocab));
+  for (const auto& [tokens, n, k] : needs.products)
+    bytes = std::max(bytes, cuda::linear_scratch_bytes(tokens, k, n * k, true));
+  return bytes;
+}
+
+std::string Backend::new_link_id() { fail(Exit::kInternal, "no link: {}", why_no_links()); }
+std::unique_ptr<DeviceLink> Backend::make_link(const DeviceLinkSetup&) {
+  fail(Exit::kInternal, "no link: {}", why_no_links());
+}
+
+void check_pack(const Matrix& w, int64_t want_bytes, int64_t row_begin, int64_t rows) {
+  CHECK(row_begin >= 0 && rows >= 0 && row_begin <= w.n - rows, Exit::kInternal,
+        "pack_rows: rows {} to {} of a matrix of {} rows", row_begin, row_begin + rows, w.n);
+  CHECK(w.packed.bytes() == want_bytes, Exit::kInternal,
+        "pack_rows: a {} matrix [{}, {}] needs {} bytes, its buffer has {}", name(w.format), w.n,
+        w.k, want_bytes, w.packed.bytes());
+}
+
+}  // namespace llmpq

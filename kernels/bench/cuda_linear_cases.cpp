@@ -1,0 +1,134 @@
+// Products of kernel_bench on a GPU: the matrices of Llama 3.1 8B in every format. Bytes are those
+// that must move: weights, inputs, outputs.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "kernels/bench/cuda_bench.hpp"
+
+namespace llmpq {
+namespace {
+
+/// Enough copies of the weights that a call finds none of them in an L2 of 60 MB.
+constexpr int64_t kColdBytes = int64_t{192} << 20;
+constexpr int64_t kCheckedRows = 2;  ///< by the CPU, first
+constexpr int64_t kCheckedOutputs = 64;
+
+struct Shape {
+  const char* name;
+  int64_t n, k;
+};
+
+/// Weights of one shape on the device, as often as it takes to keep them out of the caches, and
+/// the products of the first rows of inputs with the first outputs, by the CPU.
+struct LinearData {
+  std::vector<Matrix> copies;
+  std::vector<float> wanted;  ///< [kCheckedRows, kCheckedOutputs]
+};
+
+Matrix packed(Backend& backend, Context& context, Format format, int64_t n, int64_t k,
+              const std::vector<float>& values) {
+  Matrix w;
+  w.format = format;
+  w.n = n;
+  w.k = k;
+  w.packed = backend.allocate(backend.packed_bytes(format, n, k));
+  backend.pack_rows(context, w, 0, n, values.data());
+  context.synchronize();
+  return w;
+}
+
+void add_copies(CudaBench& bench, std::vector<Matrix>& copies) {
+  const Matrix& first = copies[0];
+  const int64_t bytes = first.packed.bytes();
+  const int64_t wanted = bench.dry ? 2 : (kColdBytes + bytes - 1) / bytes;
+  const std::vector<std::byte> content = download(bench, first.packed.data(), bytes);
+  std::vector<Matrix> more;
+  for (int64_t i = 1; i < wanted; ++i) {
+    Matrix& copy = more.emplace_back();
+    copy.format = first.format;
+    copy.n = first.n;
+    copy.k = first.k;
+    copy.packed = upload(bench, content);
+  }
+  for (Matrix& copy : more) copies.push_back(std::move(copy));
+}
+
+LinearData linear_data(CudaBench& bench, Format format, const Shape& shape,
+                       const std::vector<float>& values, const std::vector<float>& x) {
+  LinearData data;
+  data.copies.push_back(packed(*bench.device, *bench.queue, format, shape.n, shape.k, values));
+  add_copies(bench, data.copies);
+  const Matrix w = packed(*bench.host, *bench.threads, format, kCheckedOutputs, shape.k, values);
+  data.wanted.resize(static_cast<size_t>(kCheckedRows * kCheckedOutputs));
+  bench.host->ops().linear(*bench.threads,
+                           {x.data(), &w, nullptr, bench.device->default_activation(format),
+                            kCheckedRows, data.wanted.data(), kCheckedOutputs});
+  return data;
+}
+
+/// The first outputs of the first rows of y.
+std::vector<float> corner(CudaBench& bench, const float* y, int64_t rows, int64_t width) {
+  const std::vector<float> all = download(bench, y, rows * width);
+  std::vector<float> result;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < kCheckedOutputs; ++i)
+      result.push_back(all[static_cast<size_t>(row * width + i)]);
+  return result;
+}
+
+struct LinearRun {
+  const Shape& shape;
+  const LinearData& data;
+  const float* x;
+  float* y;
+};
+
+void bench_linear(CudaBench& bench, const LinearRun& run, int64_t rows) {
+  const auto& [shape, data, x, y] = run;
+  const Format format = data.copies[0].format;
+  const std::string name = fmt::format("linear {} {} {}x{}, {} rows", llmpq::name(format),
+                                       shape.name, shape.n, shape.k, rows);
+  const auto call = [&](int64_t i) {
+    const ActivationType activation = bench.device->default_activation(format);
+    bench.ops().linear(*bench.queue, {x, &data.copies[static_cast<size_t>(i)], nullptr, activation,
+                                      rows, y, shape.n});
+  };
+  call(0);
+  const int64_t checked = std::min(rows, kCheckedRows);
+  std::vector<float> wanted = data.wanted;
+  wanted.resize(static_cast<size_t>(checked * kCheckedOutputs));
+  // Weights may be rounded to 16 bits for the largest products: 2^-9 of each.
+  const std::string wrong = difference(corner(bench, y, checked, shape.n), wanted, 0.01);
+  if (!wrong.empty()) return print_wrong(bench, name, wrong);
+  const double seconds = seconds_per_call(bench, std::ssize(data.copies), call);
+  print_row(bench,
+            {name,
+             {number(data.copies[0].packed.bytes() + rows * (shape.n + shape.k) * 4),
+              2.0 * number(rows) * number(shape.n) * number(shape.k)}},
+            seconds);
+}
+
+}  // namespace
+
+void bench_linear_cases(CudaBench& bench) {
+  const int64_t cut = bench.dry ? 16 : 1;
+  std::vector<int64_t> all_rows{1, 4, 8, 16, 32, 64, 128, 512, 2048};
+  if (bench.dry) all_rows = {1, 8};
+  for (const Shape& whole :
+       {Shape{"qkv", 6144, 4096}, {"up", 28672, 4096}, {"down", 4096, 14336}}) {
+    const Shape shape{whole.name, whole.n / cut, whole.k / cut};
+    const std::vector<float> values = bench_numbers(shape.n * shape.k);
+    const std::vector<float> x = bench_numbers(all_rows.back() * shape.k, 5);
+    const Buffer device_x = upload(bench, x);
+    Buffer y = bench.device->allocate(all_rows.back() * shape.n * 4);
+    for (const FormatInfo& format : kFormats) {
+      if (!bench.wants(fmt::format("linear {} {}", format.name, shape.name))) continue;
+      const LinearData data = linear_data(bench, format.format, shape, values, x);
+      for (const int64_t rows : all_rows)
+        bench_linear(bench, {shape, data, device_x.as<float>(), y.as<float>()}, rows);
+    }
+  }
+}
+
+}  // namespace llmpq

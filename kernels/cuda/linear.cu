@@ -1,0 +1,88 @@
+// Which kernels a product takes: few rows read the packed weights themselves; more go through
+// cuBLAS, integer weights dequantized a piece of rows at a time.
+#include "kernels/cuda/dequantize.cuh"
+#include "kernels/cuda/layout.hpp"
+#include "kernels/cuda/matmul_cublas.cuh"
+#include "kernels/cuda/matmul_few_rows.cuh"
+#include "kernels/cuda/round_inputs.cuh"
+#include "kernels/cuda/scratch.hpp"
+
+namespace llmpq::cuda {
+namespace {
+
+/// What x and the weights are multiplied as. kF32 and kInt8 are exact but for f32's own rounding,
+/// and slow: they are there to be compared with the CPU. GPUs before 8.0 have no product of bf16:
+/// there kBf16 means f16, which rounds less but ends at 65504.
+DType product_type(ActivationType activation, int compute_capability) {
+  if (activation == ActivationType::kF32 || activation == ActivationType::kInt8) return DType::kF32;
+  const bool bf16 = activation == ActivationType::kBf16 && compute_capability >= 80;
+  return bf16 ? DType::kBf16 : DType::kF16;
+}
+
+bool is_stored_as(Format format, DType type) {
+  return (format == Format::kBf16 && type == DType::kBf16) ||
+         (format == Format::kF16 && type == DType::kF16);
+}
+
+void round_inputs(StreamContext& context, const LinearArgs& args, DType type, void* x) {
+  if (type != DType::kF32) return round_to_rows(context, args.x, args.tokens, args.w->k, type, x);
+  const bool through_int8 = args.activation == ActivationType::kInt8;
+  copy_to_rows(context, args.x, args.tokens, args.w->k, through_int8, static_cast<float*>(x));
+}
+
+void multiply_by_pieces(StreamContext& context, const Matrix& w, GemmTask task, void* piece,
+                        int64_t piece_bytes) {
+  const int64_t row_bytes = task.k * size_of(task.type);
+  const int64_t rows = piece_bytes / row_bytes / kTileOutputs * kTileOutputs;
+  float* const y = task.y;
+  task.w = piece;
+  task.w_stride = task.k;
+  for (int64_t row = 0; row < w.n; row += rows) {
+    task.n = std::min(rows, w.n - row);
+    task.y = y + row;
+    dequantize(context, w, row, task.n, task.type, piece);
+    multiply(context, task);
+  }
+}
+
+void linear_by_cublas(StreamContext& context, const LinearArgs& args, DType type) {
+  const Matrix& w = *args.w;
+  const bool exact = type == DType::kF32;
+  const int64_t padded = groups_of(w.k) * kGroup, nk = w.n * w.k;
+  const int64_t piece_bytes = linear_piece_bytes(w.k, nk, exact);
+  Scratch scratch(context, linear_scratch_bytes(args.tokens, w.k, nk, exact));
+  auto* const x = scratch.take<std::byte>(args.tokens * padded * size_of(type));
+  auto* const piece = scratch.take<std::byte>(piece_bytes);
+  round_inputs(context, args, type, x);
+  GemmTask task{};
+  task.type = type;
+  task.n = w.n;
+  task.k = padded;
+  task.x = x;
+  task.x_stride = padded;
+  task.tokens = args.tokens;
+  task.y = args.y;
+  task.y_stride = args.y_stride;
+  if (is_stored_as(w.format, type)) {
+    task.w = w.packed.data();
+    task.k = task.w_stride =
+        row_halves(w.k);  // its zeros come with it: cuBLAS likes multiples of 8
+    multiply(context, task);
+  } else {
+    multiply_by_pieces(context, w, task, piece, piece_bytes);
+  }
+  if (args.bias != nullptr) add_bias(context, args.bias, args.tokens, w.n, args.y, args.y_stride);
+}
+
+}  // namespace
+
+void linear(StreamContext& context, const LinearArgs& args) {
+  if (args.tokens == 0) return;
+  const Format format = args.w->format;
+  const DType type = product_type(args.activation, context.session->compute_capability);
+  if (type != DType::kF32 && args.tokens <= most_few_rows(format) && has_few_rows(format, type))
+    return matmul_few_rows(context, args, type);
+  linear_by_cublas(context, args, type);
+}
+
+}  // namespace llmpq::cuda

@@ -1,0 +1,17 @@
+// y = x W^T for few rows of x (a decode step): the weights are read once, at the speed of memory,
+// and dequantized in registers. matmul_few_rows_kernel.cuh explains how.
+#pragma once
+
+#include "kernels/cuda/context.cuh"
+
+namespace llmpq::cuda {
+
+/// Whether there is such a kernel for inputs rounded to kBf16 or kF16: 16-bit weights must have
+/// that type too, bf16 needs code for compute capability 8.0, f16 for 7.5.
+bool has_few_rows(Format format, DType inputs);
+
+/// At most kMostFewRows tokens. args.activation is not looked at: x is rounded to `inputs`. A row's
+/// result does not depend on how many rows there are.
+void matmul_few_rows(StreamContext&, const LinearArgs& args, DType inputs);
+
+}  // namespace llmpq::cuda

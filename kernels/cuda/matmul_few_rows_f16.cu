@@ -1,0 +1,8 @@
+// The kernels for inputs in f16, in a file of their own so that they compile side by side.
+#include "kernels/cuda/matmul_few_rows_kernel.cuh"
+
+namespace llmpq::cuda {
+
+template void launch_few_rows<__half>(StreamContext&, Format, const FewRowsTask&);
+
+}  // namespace llmpq::cuda

@@ -1,0 +1,29 @@
+// Rounding of the inputs of a product, x f32 [tokens, k], into scratch memory. Inputs past k, up to
+// a multiple of a group, become zeros.
+#pragma once
+
+#include "kernels/cuda/context.cuh"
+
+namespace llmpq::cuda {
+
+/// To bf16 or f16, row-major [tokens, groups * 128].
+void round_to_rows(StreamContext&, const float* x, int64_t tokens, int64_t k, DType type, void* to);
+
+/// Counters that the rounding sets to zero, since the product behind it needs that.
+struct Counters {
+  unsigned* data = nullptr;
+  int64_t count = 0;
+};
+
+/// To bf16 or f16 in the order of mma's B operand: [group][tile of 8 tokens][span of 32][lane] 16
+/// bytes; lane 4 g + t has the span's inputs 8 t + 0..7 of the tile's token g. Tokens that there
+/// are not are left as they were.
+void round_to_fragments(StreamContext&, const float* x, int64_t tokens, int64_t k, DType type,
+                        uint4* to, const Counters& counters);
+
+/// f32 [tokens, groups * 128]: x itself, or through int8 with one scale per token and group
+/// (absmax / 127, ties to even; the scale is NaN if an input is not finite) as q * scale.
+void copy_to_rows(StreamContext&, const float* x, int64_t tokens, int64_t k, bool through_int8,
+                  float* to);
+
+}  // namespace llmpq::cuda

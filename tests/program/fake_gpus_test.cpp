@@ -1,0 +1,81 @@
+// Which rank gets which GPU, through the whole program, on GPUs that fake_cuda.cpp pretends.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/json.hpp"
+#include "program/run_program.hpp"
+
+namespace llmpq::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
+
+ProgramRun run_on_fake_gpus(Environment environment, const std::vector<std::string>& words,
+                            int ranks) {
+  environment.emplace_back("LLMPQ_CUDA_MODULE", LLMPQ_FAKE_CUDA);
+  return run_program(words, ranks, {.environment = environment});
+}
+
+nlohmann::json check(Environment environment, std::vector<std::string> more, int ranks,
+                     int code = 0) {
+  more.insert(more.begin(), {"check", "--json"});
+  const ProgramRun run = run_on_fake_gpus(std::move(environment), more, ranks);
+  EXPECT_EQ(run.exit_code, code) << run.err << run.out;
+  return parse_json(run.out, "stdout", Exit::kUsage);
+}
+
+TEST(FakeGpus, RanksTakeThemInTurnAndEachHasItsMemory) {
+  const auto json = check({{"FAKE_GPUS", "2"}}, {}, 2);
+  EXPECT_EQ(json["ranks"][0]["backend"], "cuda");
+  EXPECT_EQ(json["ranks"][1]["gpu"]["index"], 1);
+  EXPECT_EQ(json["ranks"][1]["gpu"]["uuid"], "GPU-00000001-fake");
+  EXPECT_EQ(json["ranks"][0]["usable_bytes"], (int64_t{70} << 30) - (int64_t{80} << 30) / 50);
+  EXPECT_GT(json["ranks"][0]["copies"]["to_host_gbps"], 0);
+  EXPECT_EQ(json["links"][0]["reason"], "rank 0: these GPUs are not real");
+}
+
+TEST(FakeGpus, OneGpuForEachTaskIsTheTasks) {
+  const auto json = check({{"FAKE_GPU_PER_TASK", "1"}}, {}, 3);
+  EXPECT_EQ(json["ranks"][2]["gpu"]["index"], 0);
+  EXPECT_EQ(json["ranks"][2]["gpu"]["uuid"], "GPU-00000002-fake");
+}
+
+TEST(FakeGpus, SharingMustBeAllowed) {
+  const ProgramRun refused = run_on_fake_gpus({{"FAKE_GPUS", "2"}}, {"plan", "--model", kTiny}, 3);
+  EXPECT_EQ(refused.exit_code, 7);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("llmpq: error: ranks 0 and 2 on "),
+                                 HasSubstr("one GPU, NVIDIA Fake (GPU-00000000-fake)"),
+                                 HasSubstr("--share-gpu")));
+  const auto json = check({{"FAKE_GPUS", "2"}}, {"--share-gpu"}, 3);
+  EXPECT_EQ(json["ranks"][2]["gpu"]["index"], 0);
+  const int64_t margin = (int64_t{80} << 30) / 50;
+  EXPECT_EQ(json["ranks"][0]["usable_bytes"], (int64_t{35} << 30) - margin);
+  EXPECT_EQ(json["ranks"][1]["usable_bytes"], (int64_t{70} << 30) - margin);
+}
+
+TEST(FakeGpus, CpuRanksMayStandBesideThem) {
+  const auto json = check({}, {"--backend", "cpu,cuda,cpu"}, 3);
+  EXPECT_EQ(json["ranks"][0]["backend"], "cpu");
+  EXPECT_EQ(json["ranks"][1]["backend"], "cuda");
+  EXPECT_EQ(json["ranks"][2]["backend"], "cpu");
+  EXPECT_FALSE(json["ranks"][2].contains("copies"));
+}
+
+TEST(FakeGpus, EmulationsCapMemoryAndSms) {
+  const auto json =
+      check({{"FAKE_GPUS", "2"}}, {"--emulate", "memory=2GiB,sms=8", "--emulate", "none"}, 2);
+  EXPECT_EQ(json["ranks"][0]["usable_bytes"], int64_t{2} << 30);
+  EXPECT_EQ(json["ranks"][0]["gpu"]["sms"], 8);
+  EXPECT_EQ(json["ranks"][1]["gpu"]["sms"], 108);
+  const auto wrong = check({}, {"--emulate", "sms=200"}, 1, 2);
+  EXPECT_THAT(std::string(wrong["findings"][0]["sentence"]), HasSubstr("has 108 SMs"));
+}
+
+}  // namespace
+}  // namespace llmpq::test
