@@ -27,11 +27,16 @@ struct Recording {
   int asked = 0;
 };
 
+inline constexpr int64_t kCounters = 65536;
+
 struct StreamContext {
   Session* session = nullptr;
   cudaStream_t stream = nullptr;
   cublasHandle_t cublas = nullptr;
   void* cublas_workspace = nullptr;
+
+  /// kCounters zeros: kernels in which blocks meet count there, and leave zeros again.
+  unsigned* counters = nullptr;
 
   std::byte* scratch = nullptr;
   int64_t scratch_bytes = 0;

@@ -1,9 +1,11 @@
-// Which kernels a product takes: few rows read the packed weights themselves; more go through
-// cuBLAS, integer weights dequantized a piece of rows at a time.
+// Which kernels a product takes: integer weights are read as they are packed by few rows, and by
+// some more on Hopper; everything else goes through cuBLAS, integer weights dequantized a piece of
+// rows at a time.
 #include "kernels/cuda/dequantize.cuh"
 #include "kernels/cuda/layout.hpp"
 #include "kernels/cuda/matmul_cublas.cuh"
 #include "kernels/cuda/matmul_few_rows.cuh"
+#include "kernels/cuda/matmul_wgmma.cuh"
 #include "kernels/cuda/round_inputs.cuh"
 #include "kernels/cuda/scratch.hpp"
 
@@ -80,8 +82,11 @@ void linear(StreamContext& context, const LinearArgs& args) {
   if (args.tokens == 0) return;
   const Format format = args.w->format;
   const DType type = product_type(args.activation, context.session->compute_capability);
-  if (type != DType::kF32 && args.tokens <= most_few_rows(format) && has_few_rows(format, type))
+  const bool packed = type != DType::kF32 && !is_16bit(format);
+  if (packed && args.tokens <= kMostFewRows && has_few_rows(type))
     return matmul_few_rows(context, args, type);
+  if (packed && args.tokens <= kMostWgmmaRows && has_wgmma(context))
+    return matmul_wgmma(context, args, type);
   linear_by_cublas(context, args, type);
 }
 

@@ -6,12 +6,12 @@
 
 namespace llmpq::cuda {
 
-/// Whether there is such a kernel for inputs rounded to kBf16 or kF16: 16-bit weights must have
-/// that type too, bf16 needs code for compute capability 8.0, f16 for 7.5.
-bool has_few_rows(Format format, DType inputs);
+/// Whether there is such a kernel for inputs rounded to kBf16 or kF16: bf16 needs code for compute
+/// capability 8.0, f16 for 7.5.
+bool has_few_rows(DType inputs);
 
-/// At most kMostFewRows tokens. args.activation is not looked at: x is rounded to `inputs`. A row's
-/// result does not depend on how many rows there are.
+/// Integer weights and at most kMostFewRows tokens. args.activation is not looked at: x is rounded
+/// to `inputs`. A row's result does not depend on how many rows there are.
 void matmul_few_rows(StreamContext&, const LinearArgs& args, DType inputs);
 
 }  // namespace llmpq::cuda

@@ -1,35 +1,28 @@
 #include "kernels/cuda/round_inputs.cuh"
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include "kernels/cuda/layout.hpp"
+#include "kernels/cuda/rounding.cuh"
 
 namespace llmpq::cuda {
 namespace {
 
 constexpr int kThreads = 256;
 
-__device__ uint32_t round_two(float low, float high, __half) {
-  const __half2 two = __floats2half2_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&two);
-}
-__device__ uint32_t round_two(float low, float high, __nv_bfloat16) {
-  const __nv_bfloat162 two = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&two);
-}
-
-/// Inputs [begin, begin + 8) of a row of k, zeros past its end.
-__device__ void load_eight(const float* row, int64_t k, int64_t begin, bool vectors, float* value) {
-  if (vectors && begin + 8 <= k) {
-    const float4 a = *reinterpret_cast<const float4*>(row + begin);
-    const float4 b = *reinterpret_cast<const float4*>(row + begin + 4);
-    value[0] = a.x, value[1] = a.y, value[2] = a.z, value[3] = a.w;
-    value[4] = b.x, value[5] = b.y, value[6] = b.z, value[7] = b.w;
-    return;
-  }
+/// Two neighbours of every eight of the span that the eight `begin` belongs to: of its e-th eight,
+/// inputs 8 i + 2 e and the next one, i < 4.
+__device__ void load_pairs(const float* row, int64_t k, int64_t begin, bool vectors,
+                           float (&value)[8]) {
+  begin = begin / 32 * 32 + begin % 32 / 4;
 #pragma unroll
-  for (int i = 0; i < 8; ++i) value[i] = begin + i < k ? row[begin + i] : 0.0f;
+  for (int i = 0; i < 4; ++i, begin += 8) {
+    if (vectors && begin + 2 <= k) {
+      const float2 two = *reinterpret_cast<const float2*>(row + begin);
+      value[2 * i] = two.x, value[2 * i + 1] = two.y;
+    } else {
+      value[2 * i] = begin < k ? row[begin] : 0.0f;
+      value[2 * i + 1] = begin + 1 < k ? row[begin + 1] : 0.0f;
+    }
+  }
 }
 
 struct RoundTask {
@@ -38,45 +31,47 @@ struct RoundTask {
   int eights;    ///< of a padded row
   bool vectors;  ///< rows begin at multiples of 16 bytes
   uint4* to;
-  Counters counters;
 };
 
+enum class Order { kRows, kFragments, kSwizzled };
+
 /// One thread: eight inputs of a token, the t-th eight of a span of a group.
-template <typename T, bool kFragments>
+template <typename T, Order kOrder>
 __global__ void round_kernel(const RoundTask task) {
 #if __CUDA_ARCH__ >= 900
   // The product's kernel may start and load weights now; it waits for this one before it reads x.
   asm volatile("griddepcontrol.launch_dependents;");
 #endif
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  for (int64_t i = index; i < task.counters.count; i += static_cast<int64_t>(gridDim.x) * kThreads)
-    task.counters.data[i] = 0;
   const int64_t token = index / task.eights;
   const int eight = static_cast<int>(index % task.eights);
   if (token >= task.tokens) return;
   float v[8];
-  load_eight(task.x + token * task.k, task.k, int64_t{8} * eight, task.vectors, v);
-  const uint4 rounded = {round_two(v[0], v[1], T()), round_two(v[2], v[3], T()),
-                         round_two(v[4], v[5], T()), round_two(v[6], v[7], T())};
-  if constexpr (kFragments) {
-    const int64_t tile = eight / 16 * ((task.tokens + 7) / 8) + token / 8;
+  const float* const row = task.x + token * task.k;
+  if constexpr (kOrder == Order::kSwizzled)
+    load_pairs(row, task.k, int64_t{8} * eight, task.vectors, v);
+  else
+    load_eight(row, task.k, int64_t{8} * eight, task.vectors, v);
+  const uint4 rounded = round_eight<T>(v);
+  const int64_t token_tiles = (task.tokens + 7) / 8;
+  if constexpr (kOrder == Order::kFragments) {
+    const int64_t tile = eight / 16 * token_tiles + token / 8;
     task.to[tile * 128 + eight % 16 / 4 * 32 + token % 8 * 4 + eight % 4] = rounded;
+  } else if constexpr (kOrder == Order::kSwizzled) {
+    const int64_t tile = eight / 8 * token_tiles + token / 8, in_tile = token % 8;
+    task.to[tile * 64 + in_tile * 8 + (eight % 8 ^ in_tile)] = rounded;
   } else {
     task.to[index] = rounded;
   }
 }
 
-bool has_vectors(const float* x, int64_t k) {
-  return k % 4 == 0 && reinterpret_cast<uintptr_t>(x) % 16 == 0;
-}
-
-template <bool kFragments>
+template <Order kOrder>
 void launch_round(StreamContext& context, const RoundTask& task, DType type) {
   const auto blocks = static_cast<unsigned>(divide_up(task.tokens * task.eights, kThreads));
   if (type == DType::kBf16)
-    round_kernel<__nv_bfloat16, kFragments><<<blocks, kThreads, 0, context.stream>>>(task);
+    round_kernel<__nv_bfloat16, kOrder><<<blocks, kThreads, 0, context.stream>>>(task);
   else
-    round_kernel<__half, kFragments><<<blocks, kThreads, 0, context.stream>>>(task);
+    round_kernel<__half, kOrder><<<blocks, kThreads, 0, context.stream>>>(task);
   CHECK_LAUNCH("round_kernel");
 }
 
@@ -120,14 +115,21 @@ __global__ void copy_kernel(const float* x, int64_t tokens, int64_t k, int64_t p
 void round_to_rows(StreamContext& context, const float* x, int64_t tokens, int64_t k, DType type,
                    void* to) {
   const int eights = static_cast<int>(groups_of(k) * kGroup / 8);
-  launch_round<false>(context,
-                      {x, tokens, k, eights, has_vectors(x, k), static_cast<uint4*>(to), {}}, type);
+  launch_round<Order::kRows>(
+      context, {x, tokens, k, eights, has_vectors(x, k), static_cast<uint4*>(to)}, type);
 }
 
 void round_to_fragments(StreamContext& context, const float* x, int64_t tokens, int64_t k,
-                        DType type, uint4* to, const Counters& counters) {
+                        DType type, uint4* to) {
   const int eights = static_cast<int>(groups_of(k) * kGroup / 8);
-  launch_round<true>(context, {x, tokens, k, eights, has_vectors(x, k), to, counters}, type);
+  launch_round<Order::kFragments>(context, {x, tokens, k, eights, has_vectors(x, k), to}, type);
+}
+
+void round_to_swizzled(StreamContext& context, const float* x, int64_t tokens, int64_t k,
+                       DType type, void* to) {
+  const int eights = static_cast<int>(groups_of(k) * kGroup / 8);
+  launch_round<Order::kSwizzled>(
+      context, {x, tokens, k, eights, has_vectors(x, k), static_cast<uint4*>(to)}, type);
 }
 
 void copy_to_rows(StreamContext& context, const float* x, int64_t tokens, int64_t k,

@@ -9,17 +9,19 @@ namespace llmpq::cuda {
 /// To bf16 or f16, row-major [tokens, groups * 128].
 void round_to_rows(StreamContext&, const float* x, int64_t tokens, int64_t k, DType type, void* to);
 
-/// Counters that the rounding sets to zero, since the product behind it needs that.
-struct Counters {
-  unsigned* data = nullptr;
-  int64_t count = 0;
-};
-
 /// To bf16 or f16 in the order of mma's B operand: [group][tile of 8 tokens][span of 32][lane] 16
 /// bytes; lane 4 g + t has the span's inputs 8 t + 0..7 of the tile's token g. Tokens that there
 /// are not are left as they were.
 void round_to_fragments(StreamContext&, const float* x, int64_t tokens, int64_t k, DType type,
-                        uint4* to, const Counters& counters);
+                        uint4* to);
+
+/// To bf16 or f16 in the order of wgmma's B operand in shared memory: [64 inputs][tile of 8 tokens]
+/// 1024 bytes, a token's 64 inputs in 128 bytes a row. Part p (16 bytes) of row r lies at p ^ r,
+/// and is, of span p / 4 of the two: inputs 8 i + 2 (p % 4) and the next one, i < 4. So in every
+/// step of 16 a token's inputs have the order of the packed weights' (layout.hpp). Tokens that
+/// there are not are left as they were.
+void round_to_swizzled(StreamContext&, const float* x, int64_t tokens, int64_t k, DType type,
+                       void* to);
 
 /// f32 [tokens, groups * 128]: x itself, or through int8 with one scale per token and group
 /// (absmax / 127, ties to even; the scale is NaN if an input is not finite) as q * scale.

@@ -60,6 +60,8 @@ StreamContext* open_context(Session& session) {
     check_cublas(
         cublasSetWorkspace(context->cublas, context->cublas_workspace, kCublasWorkspaceBytes),
         "cublasSetWorkspace");
+    context->counters = static_cast<unsigned*>(
+        allocate(session, kCounters * static_cast<int64_t>(sizeof(unsigned))));
   } catch (...) {
     close_context(context);
     throw;
@@ -78,6 +80,7 @@ void close_context(StreamContext* context) {
   release(context->scratch);
   if (context->cublas != nullptr) cublasDestroy(context->cublas);
   release(context->cublas_workspace);
+  release(context->counters);
   if (context->stream != nullptr) cudaStreamDestroy(context->stream);
   delete context;
 }

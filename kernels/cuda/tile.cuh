@@ -19,12 +19,10 @@ struct HalfType;
 template <>
 struct HalfType<__nv_bfloat16> {
   static constexpr int kMantissa = 7;
-  static constexpr Format kFormat = Format::kBf16;
 };
 template <>
 struct HalfType<__half> {
   static constexpr int kMantissa = 10;
-  static constexpr Format kFormat = Format::kF16;
 };
 
 /// The bits of a value that T has exactly, as a normal number; both halves alike.
@@ -52,6 +50,13 @@ __device__ inline uint32_t fma_halves(uint32_t a, uint32_t b, uint32_t c) {
   return result;
 }
 
+/// (word & mask) ^ flip. Compilers make two instructions of it where both are constants.
+__device__ inline uint32_t and_xor(uint32_t word, uint32_t mask, uint32_t flip) {
+  uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(result) : "r"(word), "r"(mask), "r"(flip));
+  return result;
+}
+
 /// Two two's complement fields of `bits` bits, at `bit` of both halves of `word`, as two values.
 /// The xor flips the field's sign bit, so that it counts from 0; bit + bits <= mantissa bits.
 template <typename T>
@@ -59,7 +64,7 @@ __device__ inline uint32_t field_values(uint32_t word, int bits, int bit) {
   constexpr float kOne = 1 << HalfType<T>::kMantissa;
   const uint32_t mask = ((1u << bits) - 1) << bit, sign = 1u << (bit + bits - 1);
   const uint32_t counted =
-      (word & (mask | mask << 16)) ^ (both_halves<T>(kOne) | sign | sign << 16);
+      and_xor(word, mask | mask << 16, both_halves<T>(kOne) | sign | sign << 16);
   const float factor = 1.0f / static_cast<float>(1 << bit);
   const float zero = kOne * factor + static_cast<float>(1 << (bits - 1));
   return fma_halves<T>(counted, both_halves<T>(factor), both_halves<T>(-zero));
@@ -73,23 +78,20 @@ __device__ inline uint32_t indexed_field_values(uint32_t word, int bits, int ind
   return field_values<T>(word >> (index / shared * shared * bits), bits, index % shared * bits);
 }
 
-/// What one lane holds of a tile: outputs g and g + 8 (lane = 4 g + t), 32 inputs each. For 16-bit
-/// weights a "tile" is what the product copies to shared memory: [span][g, g + 8][lane] 16 bytes.
+/// What one lane holds of a tile: outputs g and g + 8 (lane = 4 g + t), 32 inputs each.
 template <Format kFormat>
 struct LaneTile {
-  static constexpr bool kInteger = kFormat != Format::kBf16 && kFormat != Format::kF16;
-  static constexpr int kWords = kInteger ? kLaneWeights * stored_bits(kFormat) / 32 : 32;
-  static constexpr int kBytes = kInteger ? static_cast<int>(tile_bytes(kFormat)) : 4096;
+  static constexpr int kWords = kLaneWeights * stored_bits(kFormat) / 32;
+  static constexpr int kBytes = static_cast<int>(tile_bytes(kFormat));
   uint32_t word[kWords];
 
   /// The scale of output g (high 0) or g + 8 (high 1).
   __device__ static float scale(const std::byte* tile, int lane, int high) {
-    if constexpr (!kInteger) return 1.0f;
     return reinterpret_cast<const float*>(tile)[lane / 4 + 8 * high];
   }
 
   __device__ void load(const std::byte* tile, int lane) {
-    if constexpr (kInteger) tile += kScaleBytes;
+    tile += kScaleBytes;
 #pragma unroll
     for (int i = 0; i < kWords / 4; ++i) {
       const uint4 four = reinterpret_cast<const uint4*>(tile)[32 * i + lane];
@@ -106,7 +108,6 @@ struct LaneTile {
   /// All three are known when the loops around it are unrolled.
   template <typename T>
   __device__ uint32_t pair(int span, int step, int reg) const {
-    if constexpr (!kInteger) return word[4 * (2 * span + reg % 2) + 2 * step + reg / 2];
     if constexpr (kFormat == Format::kW8) return magnitude_and_sign<T>(2 * span + step, reg);
     if constexpr (kFormat == Format::kW4)
       return indexed_field_values<T>(word[2 * span + step], 4, reg);
@@ -125,11 +126,10 @@ struct LaneTile {
   __device__ uint32_t magnitude_and_sign(int step, int reg) const {
     constexpr float kOne = 1 << HalfType<T>::kMantissa;
     const uint32_t both = word[2 * step + reg / 2];
-    const uint32_t magnitudes = (reg % 2 == 0 ? both : both >> 8) & 0x007f007fu;
-    const uint32_t signs = (reg % 2 == 0 ? both << 8 : both) & 0x80008000u;
-    return fma_halves<T>(magnitudes ^ both_halves<T>(kOne), both_halves<T>(1.0f),
-                         both_halves<T>(-kOne)) ^
-           signs;
+    const uint32_t counted =
+        and_xor(reg % 2 == 0 ? both : both >> 8, 0x007f007fu, both_halves<T>(kOne));
+    return and_xor(reg % 2 == 0 ? both << 8 : both, 0x80008000u,
+                   fma_halves<T>(counted, both_halves<T>(1.0f), both_halves<T>(-kOne)));
   }
 };
 

@@ -13,7 +13,7 @@ set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 all_sections=(info tests sanitizer bench tiny dummy)
-declare -A limit_s=([info]=20 [tests]=90 [sanitizer]=90 [bench]=90 [tiny]=60 [dummy]=130)
+declare -A limit_s=([info]=20 [tests]=60 [sanitizer]=120 [bench]=90 [tiny]=60 [dummy]=130)
 
 usage() {
   echo "usage: tests/gpu/run.sh DIR [--out FOLDER] [${all_sections[*]}]" >&2

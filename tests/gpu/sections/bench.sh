@@ -3,7 +3,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 binary=$(program kernel_bench) || exit 1
-export LLMPQ_BENCH_DEVICE=cuda
+# As recorded graphs, like a stage's decode steps: single launches would be what is timed.
+export LLMPQ_BENCH_DEVICE=cuda LLMPQ_BENCH_GRAPH=1
 if [ "$dry" = 1 ]; then LLMPQ_BENCH_DEVICE=dry; fi
 start "$binary" >"$out/bench.md" 2>"$out/bench.err"
 status=$?

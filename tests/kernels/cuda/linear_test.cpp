@@ -34,16 +34,20 @@ std::string label(const Case& c) {
 
 /// Odd ones; each number of token tiles of the few-rows kernel, and one row more than it takes; few
 /// outputs with many groups, so that slices are added; weights in several pieces (k far from a
-/// multiple of a group).
+/// multiple of a group). Of Hopper's kernel for many rows: one tile of tokens, exactly, and a bit
+/// more or less; outputs that end within a tile, a warp's and a cluster's; slices.
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const FormatInfo& format : kFormats)
     for (const ActivationType activation : kActivations)
       for (const Shape& shape :
-           {Shape{1, 1, 1}, Shape{2, 3, 5}, Shape{5, 17, 127}, Shape{13, 33, 129},
-            Shape{97, 40, 131}, Shape{7, 192, 512}, Shape{2, 2048, 5632}, Shape{3, 48, 9001},
-            Shape{16, 200, 1024}, Shape{17, 160, 640}, Shape{33, 144, 896}, Shape{64, 208, 2048},
-            Shape{65, 144, 896}, Shape{200, 64, 20}, Shape{512, 256, 384}})
+           {Shape{1, 1, 1},        Shape{2, 3, 5},        Shape{5, 17, 127},
+            Shape{13, 33, 129},    Shape{97, 40, 131},    Shape{7, 192, 512},
+            Shape{2, 2048, 5632},  Shape{3, 48, 9001},    Shape{16, 200, 1024},
+            Shape{17, 160, 640},   Shape{33, 144, 896},   Shape{64, 208, 2048},
+            Shape{65, 144, 896},   Shape{200, 64, 20},    Shape{512, 256, 384},
+            Shape{128, 17, 128},   Shape{256, 128, 1000}, Shape{257, 1024, 192},
+            Shape{700, 500, 1000}, Shape{72, 127, 2100}})
         cases.push_back({format.format, activation, shape});
   return cases;
 }
@@ -54,11 +58,13 @@ struct Way {
   bool packed_weights;  ///< integers are multiplied as they are, and scaled afterwards
 };
 
+bool is_few(const Case& c) { return !is_16bit(c.format) && c.shape.tokens <= cuda::kMostFewRows; }
+
 Way way_of(const Case& c, int compute_capability) {
   if (c.activation == ActivationType::kF32 || c.activation == ActivationType::kInt8)
     return {DType::kF32, false};
   const bool bf16 = c.activation == ActivationType::kBf16 && compute_capability >= 80;
-  const bool few = c.shape.tokens <= cuda::most_few_rows(c.format) && compute_capability >= 75;
+  const bool few = is_few(c) && compute_capability >= 75;
   return {bf16 ? DType::kBf16 : DType::kF16, few};
 }
 
@@ -183,11 +189,7 @@ TEST_P(CudaLinearTest, MatchesTheDoubleSum) {
 TEST_P(CudaLinearTest, ARowIsTheSameAloneAndInABatchOfFew) {
   const Case& c = GetParam();
   const bool exact = c.activation == ActivationType::kF32 || c.activation == ActivationType::kInt8;
-  if (exact || c.shape.tokens > cuda::most_few_rows(c.format)) return;  // cuBLAS promises nothing
-  const DType type = way_of(c, gpu().device().compute_capability).type;
-  if ((c.format == Format::kBf16 && type != DType::kBf16) ||
-      (c.format == Format::kF16 && type != DType::kF16))
-    return;  // converted, then cuBLAS
+  if (exact || !is_few(c)) return;  // cuBLAS promises nothing
   const Problem p = problem();
   const auto [tokens, n, k] = c.shape;
   const std::vector<float> all = p.run(0, tokens, true);
@@ -214,7 +216,7 @@ TEST_F(CudaLinear, NoBiasIsABiasOfZero) {
     }
 }
 
-/// 3 rows for the few-rows kernel, 70 for cuBLAS.
+/// 3 rows for the few-rows kernel, 70 for cuBLAS or Hopper's kernel.
 TEST_F(CudaLinear, AnInputThatIsNotFiniteShowsInItsRowOnly) {
   const int64_t n = 20, k = 150;
   for (const FormatInfo& format : kFormats)

@@ -1,0 +1,113 @@
+// Launches of matmul_few_rows_kernel.cuh: what the driver says about a kernel, asked once, and the
+// choice among the kernels. Included by the files that instantiate them.
+#pragma once
+
+#include <array>
+#include <mutex>
+
+#include "kernels/cuda/matmul_few_rows_kernel.cuh"
+
+namespace llmpq::cuda {
+
+/// What the driver says about a kernel on a device.
+struct KernelFacts {
+  int version = 0;  ///< of the code that runs, 90 for sm_90: a GPU may run that of an older one
+  FewRowsDevice device{};
+};
+
+/// Asks for the facts, and lets the kernel take all of an SM's shared memory.
+inline KernelFacts prepare_kernel(const void* kernel, int device) {
+  KernelFacts facts;
+  cudaFuncAttributes attributes;
+  CHECK_CUDA(cudaFuncGetAttributes(&attributes, kernel));
+  facts.version = attributes.ptxVersion;
+  CHECK_CUDA(cudaDeviceGetAttribute(&facts.device.block_shared_bytes,
+                                    cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  CHECK_CUDA(cudaDeviceGetAttribute(&facts.device.sm_shared_bytes,
+                                    cudaDevAttrMaxSharedMemoryPerMultiprocessor, device));
+  CHECK_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  facts.device.block_shared_bytes));
+  CHECK_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                  cudaSharedmemCarveoutMaxShared));
+  return facts;
+}
+
+/// One for each kernel, static: a launch must not cost such questions to the driver.
+class KernelFactsOfDevices {
+ public:
+  const KernelFacts& of(const void* kernel, int device) {
+    constexpr int kMostDevices = 64;
+    static_assert(std::tuple_size_v<decltype(facts_)> == kMostDevices);
+    if (device >= kMostDevices)
+      raise(kInternal, "device %d: want less than %d", device, kMostDevices);
+    const auto at = static_cast<size_t>(device);
+    std::call_once(asked_[at], [&] { facts_[at] = prepare_kernel(kernel, device); });
+    return facts_[at];
+  }
+
+ private:
+  std::array<std::once_flag, 64> asked_;
+  std::array<KernelFacts, 64> facts_;
+};
+
+/// `task` says what is multiplied; how it is cut is filled in here. The kernel may begin while the
+/// one before it still runs.
+template <Format kFormat, typename T, typename Shape>
+void launch_few_rows(StreamContext& context, FewRowsTask task, const FewRowsRoom& room) {
+  static KernelFactsOfDevices all_facts;
+  const auto kernel = few_rows_kernel<kFormat, T, Shape>;
+  const KernelFacts& facts =
+      all_facts.of(reinterpret_cast<const void*>(kernel), context.session->options.device);
+  FewRowsDevice device = facts.device;
+  device.sms = context.session->sms;
+  const int warps = few_rows_warps<kFormat, Shape>(device);
+  const int rings = warps * ring_bytes<kFormat, Shape>();
+  deal_out(task, device, room, warps * Shape::kTiles, Shape::kRangesPerSm);
+  task.chunk = few_rows_chunk<Shape>(task, few_rows_budget<Shape>(device, rings) - rings);
+
+  cudaLaunchConfig_t config{};
+  // The blocks that need the same weights are neighbours: memory is read for one of them.
+  config.gridDim = dim3(static_cast<unsigned>(divide_up(task.token_tiles, Shape::kTokenTiles)),
+                        static_cast<unsigned>(task.ranges));
+  config.blockDim = dim3(static_cast<unsigned>(32 * warps));
+  config.dynamicSmemBytes = static_cast<size_t>(rings) +
+                            static_cast<size_t>(task.chunk) * x_group_bytes(Shape::kTokenTiles);
+  config.stream = context.stream;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &early;
+  // Only code that waits for its inputs; older toolkits cannot record such launches.
+  config.numAttrs = facts.version >= 90 && CUDART_VERSION >= 12030 ? 1 : 0;
+  CHECK_CUDA(cudaLaunchKernelEx(&config, kernel, task));
+}
+
+template <typename T, int kTokenTiles>
+void launch_few_rows(StreamContext& context, Format format, const FewRowsTask& task,
+                     const FewRowsRoom& room) {
+  const auto launch = [&]<Format kFormat>() {
+    launch_few_rows<kFormat, T, ChosenShape<kFormat, kTokenTiles>>(context, task, room);
+  };
+  switch (format) {
+    case Format::kW8:
+      return launch.template operator()<Format::kW8>();
+    case Format::kW4:
+      return launch.template operator()<Format::kW4>();
+    case Format::kW3:
+      return launch.template operator()<Format::kW3>();
+    case Format::kBf16:
+    case Format::kF16:
+      raise(kInternal, "few rows: 16-bit weights are cuBLAS's");
+  }
+}
+
+/// The kernel for that many tokens. Instantiated in matmul_few_rows_bf16.cu and ..._f16.cu.
+template <typename T>
+void launch_few_rows(StreamContext& context, Format format, const FewRowsTask& task,
+                     const FewRowsRoom& room) {
+  if (task.token_tiles <= 1) return launch_few_rows<T, 1>(context, format, task, room);
+  if (task.token_tiles <= 2) return launch_few_rows<T, 2>(context, format, task, room);
+  launch_few_rows<T, 4>(context, format, task, room);
+}
+
+}  // namespace llmpq::cuda

@@ -1,0 +1,113 @@
+// Packed weights on their way from memory: each warp of matmul_few_rows_kernel.cuh has a ring of
+// stages in shared memory, filled by cp.async, so that several KiB of it are under way whatever the
+// warp does. No other warp takes part.
+#pragma once
+
+#include "kernels/cuda/matmul_few_rows_plan.cuh"
+
+namespace llmpq::cuda {
+
+/// 16 bytes of weights to shared memory; they are there after wait_for_stage.
+__device__ inline void copy_16(std::byte* shared, const std::byte* global) {
+#if __CUDA_ARCH__ >= 800
+  const auto to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(global)
+               : "memory");
+#else
+  *reinterpret_cast<uint4*>(shared) = __ldg(reinterpret_cast<const uint4*>(global));
+#endif
+}
+__device__ inline void end_stage() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+/// Waits until all but the `kLater` newest stages are there, for the whole warp.
+template <int kLater>
+__device__ inline void wait_for_stage() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(kLater) : "memory");
+#endif
+  __syncwarp();
+}
+
+/// A lane's share of copying a row of tiles, group after group.
+template <Format kFormat>
+struct TileRow {
+  const std::byte* next;
+
+  __device__ void open(const FewRowsTask& task, int tile, int group, int lane) {
+    next = task.weights +
+           (static_cast<int64_t>(tile) * task.groups + group) * LaneTile<kFormat>::kBytes +
+           16 * lane;
+  }
+  __device__ void copy(int lane, std::byte* to) {
+    constexpr int kBytes = LaneTile<kFormat>::kBytes;
+#pragma unroll
+    for (int at = 0; at < kBytes; at += 512)
+      if (at + 512 <= kBytes || 16 * lane < kBytes - at) copy_16(to + at + 16 * lane, next + at);
+    next += kBytes;
+  }
+};
+
+/// The weights of a warp's tiles in the units of a range, in order.
+template <Format kFormat, int kTiles, int kStages>
+class WeightRing {
+ public:
+  static constexpr int kTileBytes = LaneTile<kFormat>::kBytes;
+  static constexpr int kStageBytes = kTiles * kTileBytes, kBytes = kStages * kStageBytes;
+
+  /// `first_tile`, of the warp in its set.
+  __device__ WeightRing(const FewRowsTask& task, int begin, int end, std::byte* memory,
+                        int first_tile)
+      : task_(task),
+        memory_(memory),
+        left_(end - begin),
+        set_(begin / task.groups),
+        group_(begin % task.groups),
+        first_tile_(first_tile) {
+    lane_ = static_cast<int>(threadIdx.x % 32);
+    open_rows();
+#pragma unroll
+    for (int stage = 0; stage < kStages; ++stage) refill();
+  }
+
+  /// The tiles of the oldest unit in the ring, when they are there.
+  __device__ const std::byte* wait() const {
+    wait_for_stage<kStages - 1>();
+    return memory_ + at_;
+  }
+
+  /// The oldest unit has been read: the next one takes its place.
+  __device__ void refill() {
+    __syncwarp();
+    if (left_ > 0) {
+#pragma unroll
+      for (int r = 0; r < kTiles; ++r) rows_[r].copy(lane_, memory_ + at_ + r * kTileBytes);
+      --left_;
+      if (++group_ == task_.groups) {
+        group_ = 0;
+        ++set_;
+        open_rows();
+      }
+    }
+    end_stage();
+    at_ = at_ + kStageBytes == kBytes ? 0 : at_ + kStageBytes;
+  }
+
+ private:
+  __device__ void open_rows() {
+#pragma unroll
+    for (int r = 0; r < kTiles; ++r) {  // a tile past the last one is read as that and not stored
+      const int tile = set_ * static_cast<int>(blockDim.x / 32) * kTiles + first_tile_ + r;
+      rows_[r].open(task_, min(tile, task_.tiles - 1), group_, lane_);
+    }
+  }
+
+  const FewRowsTask& task_;
+  std::byte* memory_;
+  int left_, set_, group_, first_tile_, lane_, at_ = 0;
+  TileRow<kFormat> rows_[kTiles];
+};
+
+}  // namespace llmpq::cuda
