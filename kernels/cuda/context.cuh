@@ -11,6 +11,14 @@
 
 #include "kernels/cuda/check.cuh"
 
+/// A kernel's argument that it may take references to without a copy; compilers for the oldest
+/// chips do not know it.
+#if defined(__clang__) || (defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 700)
+#define LLMPQ_GRID_CONSTANT
+#else
+#define LLMPQ_GRID_CONSTANT __grid_constant__
+#endif
+
 namespace llmpq::cuda {
 
 struct Session {

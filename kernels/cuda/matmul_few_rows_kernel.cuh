@@ -167,11 +167,18 @@ __device__ inline bool is_last_piece(const FewRowsTask& task, const Piece& piece
   const unsigned last = static_cast<unsigned>(pieces) - 1;
   unsigned before = 0;
   __syncwarp();  // the other lanes' sums are released and acquired along with this one's
-  if (piece.lane == 0)
+  if (piece.lane == 0) {
+#if __CUDA_ARCH__ >= 700
     asm volatile("atom.acq_rel.gpu.global.inc.u32 %0, [%1], %2;"
                  : "=r"(before)
                  : "l"(counter), "r"(last)
                  : "memory");
+#else
+    __threadfence();
+    before = atomicInc(counter, last);
+    __threadfence();
+#endif
+  }
   before = __shfl_sync(0xffffffffu, before, 0);
   __syncwarp();
   return before == last;
@@ -266,7 +273,7 @@ constexpr int resident_blocks() {
 
 template <Format kFormat, typename T, typename Shape>
 __global__ void __launch_bounds__(32 * kFewRowsWarps, resident_blocks<Shape>())
-    few_rows_kernel(const __grid_constant__ FewRowsTask task) {
+    few_rows_kernel(const LLMPQ_GRID_CONSTANT FewRowsTask task) {
   constexpr int kTiles = Shape::kTiles, kTokenTiles = Shape::kTokenTiles;
   using Ring = WeightRing<kFormat, kTiles, Shape::kStages>;
   extern __shared__ uint4 inputs[];  // a chunk of x, then the warps' rings

@@ -56,7 +56,9 @@ allowance() {
 
 for file in kernels/cuda/*.cu; do
   case $file in */link_*) continue ;; esac  # no kernels there
-  for architecture in "${architectures[@]}"; do
+  for_these=("${architectures[@]}")
+  if [ "${file##*/}" = matmul_wgmma.cu ]; then for_these=(90a); fi  # Hopper's own instructions
+  for architecture in "${for_these[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
     report "$file" "$architecture" &
   done

@@ -20,6 +20,13 @@ __device__ inline float4 __ldcg(const float4* from) {
                : "l"(from));
   return v;
 }
+__device__ inline uint4 __ldcg(const uint4* from) {
+  uint4 v;
+  asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from));
+  return v;
+}
 __device__ inline void __stcg(float* to, float value) {
   asm volatile("st.global.cg.f32 [%0], %1;" ::"l"(to), "f"(value) : "memory");
 }

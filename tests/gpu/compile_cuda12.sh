@@ -78,7 +78,7 @@ compile() {
 find_compiler
 files=(kernels/cuda/*.cu)
 [ -e "${files[0]}" ] || fail "there is no kernels/cuda/*.cu"
-# Links through NCCL are left out where its header is not there, as in the build.
+# Hopper's own instructions are for no other chip; links through NCCL are left out where its header is not there, as in the build.
 nccl=0
 for folder in /usr /usr/local "${CUDA12_HOME:-}" "${NCCL_HOME:-}"; do
   if [ -e "$folder/include/nccl.h" ]; then nccl=1; fi
@@ -86,6 +86,7 @@ done
 if [ "$nccl" = 0 ]; then
   mapfile -t files < <(printf '%s\n' "${files[@]}" | grep -v link_nccl)
 fi
+mapfile -t files < <(printf '%s\n' "${files[@]}" | grep -v 'matmul_wgmma\.cu$')
 scratch=$(mktemp -d)
 export TMPDIR=$scratch
 trap 'rm -rf "$scratch"' EXIT
