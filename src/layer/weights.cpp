@@ -49,9 +49,9 @@ void check_finite(const Source& source, int64_t layer, Format format, std::span<
        name(format));
 }
 
-/// use(begin, rows, values) for each strip of rows, in order; the next strips are read meanwhile, by
-/// a thread each, because converting (or making up) numbers and looking whether `format` can hold
-/// them costs more than packing them.
+/// use(begin, rows, values) for each strip of rows, in order; the next strips are read meanwhile,
+/// by a thread each, because converting (or making up) numbers and looking whether `format` can
+/// hold them costs more than packing them.
 template <typename Use>
 void for_each_strip(const Loader& from, const Source& source, Format format, Use use) {
   const int64_t most = std::clamp<int64_t>(from.strip_bytes / 4 / source.columns, 1, source.rows);

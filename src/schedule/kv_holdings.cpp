@@ -12,18 +12,28 @@ KvHoldings::KvHoldings(int32_t blocks, int32_t block_tokens)
 int64_t KvHoldings::expected_blocks(const Sequence& s) const {
   const int64_t output =
       std::min(s.max_tokens, std::max(s.expected_tokens, s.generated() + block_tokens_));
-  return blocks_for(std::max(s.length(), s.start.prompt_tokens + output - 1));
+  return blocks_for(std::max(s.length, s.start.prompt_tokens + output - 1));
+}
+
+/// The promise stays as it is while nothing outlives its expectation.
+int64_t KvHoldings::settled_length(const Sequence& s) const {
+  const int64_t covered = static_cast<int64_t>(s.blocks.size()) * block_tokens_;
+  if (s.expected_tokens >= s.max_tokens) return covered;
+  return std::min(covered, s.start.prompt_tokens + s.expected_tokens - block_tokens_);
 }
 
 bool KvHoldings::grow(Sequence& sequence) {
-  const auto want = static_cast<size_t>(blocks_for(sequence.length()));
+  if (sequence.length <= sequence.settled) return true;
+  const auto want = static_cast<size_t>(blocks_for(sequence.length));
+  const bool held_none = sequence.blocks.empty();
   while (sequence.blocks.size() < want && blocks_.free() > 0)
     sequence.blocks.push_back(blocks_.take());
   const auto held = static_cast<int64_t>(sequence.blocks.size());
-  if (held > 0) by_age_.emplace(sequence.age, &sequence);
+  if (held_none && held > 0) by_age_.emplace(sequence.age, &sequence);
   const int64_t promised = std::max<int64_t>(0, expected_blocks(sequence) - held);
   promised_ += promised - sequence.promised;
   sequence.promised = promised;
+  sequence.settled = settled_length(sequence);
   return sequence.blocks.size() >= want;
 }
 
@@ -32,11 +42,12 @@ void KvHoldings::drop(Sequence& sequence) {
   sequence.blocks.clear();
   promised_ -= sequence.promised;
   sequence.promised = 0;
+  sequence.settled = 0;
   by_age_.erase(sequence.age);
 }
 
 bool KvHoldings::admit(const Sequence& sequence, Offer& offer) const {
-  const int64_t now = blocks_for(sequence.length());
+  const int64_t now = blocks_for(sequence.length);
   const int64_t later = expected_blocks(sequence) - now;
   if (offer.holders > 0 && now + later + offer.promised > offer.free) return false;
   offer.free -= now;

@@ -39,6 +39,7 @@ class KvHoldings {
 
  private:
   int64_t expected_blocks(const Sequence& sequence) const;
+  int64_t settled_length(const Sequence& sequence) const;
 
   KvBlocks blocks_;
   int64_t block_tokens_;

@@ -85,7 +85,7 @@ std::optional<Step> Scheduler::State::chunk_step(const Chunk& chunk) {
   return send(std::move(step), nullptr, true);
 }
 
-Scheduler::Scheduler(const SchedulerConfig& config) {
+Scheduler::Scheduler(const SchedulerConfig& config, StepContents contents) {
   CHECK(config.stages > 0 && config.prefill_tokens > 0 && config.decode_batch > 0 &&
             config.lanes > 0 && config.kv_blocks > 0 && config.kv_block_tokens > 0 &&
             config.chunks_in_flight >= 0,
@@ -94,13 +94,15 @@ Scheduler::Scheduler(const SchedulerConfig& config) {
         "lanes, {} KV blocks of {} tokens",
         config.stages, config.prefill_tokens, config.decode_batch, config.lanes, config.kv_blocks,
         config.kv_block_tokens);
-  state_ = std::make_unique<State>(config);
+  state_ = std::make_unique<State>(config, contents);
 }
 Scheduler::~Scheduler() = default;
 Scheduler::Scheduler(Scheduler&&) noexcept = default;
 
 void Scheduler::add(SequenceRequest request) {
-  const auto prompt = static_cast<int64_t>(request.tokens.size());
+  const int64_t prompt = state_->contents == StepContents::kRanges
+                             ? request.start.prompt_tokens
+                             : static_cast<int64_t>(request.tokens.size());
   const int64_t id = request.start.sequence;
   CHECK(prompt > 0 && request.max_tokens > 0, Exit::kInternal,
         "sequence {} has {} prompt tokens and max_tokens {}, want at least one each", id, prompt,
@@ -114,6 +116,7 @@ void Scheduler::add(SequenceRequest request) {
   sequence.age = state_->next_age++;
   sequence.start = std::move(request.start);
   sequence.start.prompt_tokens = static_cast<int32_t>(prompt);
+  sequence.length = prompt;
   sequence.tokens = std::move(request.tokens);
   sequence.max_tokens = request.max_tokens;
   sequence.expected_tokens = request.expected_tokens;
@@ -142,17 +145,22 @@ void Scheduler::arrived(int64_t step_id, std::span<const ArrivedToken> tokens) {
   State& state = *state_;
   CHECK(!state.under_way.empty() && state.under_way.front().id == step_id, Exit::kInternal,
         "step {} came back out of order", step_id);
-  const StepUnderWay step = std::move(state.under_way.front());
+  const StepUnderWay step = state.under_way.front();
   state.under_way.pop_front();
-  CHECK(tokens.size() == step.sampled.size(), Exit::kInternal,
-        "step {} came back with {} tokens, want {}", step_id, tokens.size(), step.sampled.size());
+  CHECK(tokens.size() == step.samples, Exit::kInternal, "step {} came back with {} tokens, want {}",
+        step_id, tokens.size(), step.samples);
   state.chunks_under_way -= step.has_chunk;
-  for (size_t i = 0; i < tokens.size(); ++i) state.take_token(*step.sampled[i], tokens[i]);
-  if (step.lane >= 0) {
-    Lane& lane = state.lanes[static_cast<size_t>(step.lane)];
-    lane.under_way = false;
-    std::erase_if(lane.members, [](const Sequence* s) { return s->phase == Phase::kFinished; });
+  bool any_finished = false;
+  for (const ArrivedToken& token : tokens) {
+    state.take_token(*state.sampled.front(), token);
+    state.sampled.pop_front();
+    any_finished |= token.finished;
   }
+  if (step.lane >= 0) state.lanes[static_cast<size_t>(step.lane)].under_way = false;
+  if (!any_finished) return;
+  if (step.lane >= 0)
+    std::erase_if(state.lanes[static_cast<size_t>(step.lane)].members,
+                  [](const Sequence* s) { return s->phase == Phase::kFinished; });
   for (const ArrivedToken& token : tokens)
     if (token.finished) state.sequences.erase(token.sequence);
 }

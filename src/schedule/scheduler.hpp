@@ -29,12 +29,16 @@ struct SchedulerConfig {
 int32_t max_step_rows(const SchedulerConfig& config);
 int32_t max_step_samples(const SchedulerConfig& config);
 
+/// What steps carry: all that stages need, or only which rows go where (Step::ranges and ends), for
+/// those who count rows and time. The order of steps is the same.
+enum class StepContents : uint8_t { kAll, kRanges };
+
 /// A sequence that waits for its prefill.
 struct SequenceRequest {
-  std::vector<int32_t> tokens;  ///< the prompt, at least one
+  std::vector<int32_t> tokens;  ///< the prompt, at least one; with kRanges none, see start
   int32_t max_tokens = 0;       ///< at most so many are generated
   int32_t expected_tokens = 0;  ///< admission keeps blocks for so many
-  SequenceStart start;          ///< its prompt_tokens is filled in by add()
+  SequenceStart start;          ///< its prompt_tokens is filled in by add(), except with kRanges
 };
 
 /// A token that came back, and whether rank 0 ends the sequence with it.
@@ -53,7 +57,7 @@ struct SchedulerCounts {
 
 class Scheduler {
  public:
-  explicit Scheduler(const SchedulerConfig& config);
+  explicit Scheduler(const SchedulerConfig& config, StepContents contents = StepContents::kAll);
   ~Scheduler();
   Scheduler(Scheduler&&) noexcept;
 

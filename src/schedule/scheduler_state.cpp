@@ -10,19 +10,25 @@ namespace {
 
 bool older(const Sequence* a, const Sequence* b) { return a->age < b->age; }
 
-void append_rows(Step& step, Sequence& sequence, int64_t rows, int64_t blocks) {
-  const auto begin = sequence.tokens.begin() + sequence.sent;
-  step.tokens.insert(step.tokens.end(), begin, begin + rows);
-  step.block_table.insert(step.block_table.end(), sequence.blocks.begin(),
-                          sequence.blocks.begin() + blocks);
-  const bool sample = sequence.sent + rows == sequence.length();
+}  // namespace
+
+void Scheduler::State::append_rows(Step& step, Sequence& sequence, int64_t rows, int64_t blocks) {
+  const bool sample = sequence.sent + rows == sequence.length;
   step.ranges.push_back({sequence.start.sequence, static_cast<int32_t>(rows),
                          static_cast<int32_t>(sequence.sent), static_cast<int32_t>(blocks),
                          sample});
+  if (sample) {
+    sampled.push_back(&sequence);
+    sequence.token_under_way = true;
+  }
+  if (contents == StepContents::kAll) {
+    const auto begin = sequence.tokens.begin() + sequence.sent;
+    step.tokens.insert(step.tokens.end(), begin, begin + rows);
+    step.block_table.insert(step.block_table.end(), sequence.blocks.begin(),
+                            sequence.blocks.begin() + blocks);
+  }
   sequence.sent += rows;
 }
-
-}  // namespace
 
 int64_t Scheduler::State::decoding() const {
   auto count = static_cast<int64_t>(ready.size());
@@ -44,8 +50,8 @@ Chunk Scheduler::State::plan_chunk() const {
   int64_t samples = 0;
   KvHoldings::Offer offer = kv.offer();
   const auto append = [&](Sequence& s) {
-    const int64_t rows = std::min(config.prefill_tokens - chunk.rows, s.length() - s.sent);
-    samples += s.sent + rows == s.length();
+    const int64_t rows = std::min(config.prefill_tokens - chunk.rows, s.length - s.sent);
+    samples += s.sent + rows == s.length;
     chunk.rows += rows;
     chunk.parts.push_back({&s, rows});
     chunk.full = chunk.rows == config.prefill_tokens || samples == config.decode_batch;
@@ -64,22 +70,25 @@ Chunk Scheduler::State::plan_chunk() const {
 }
 
 /// Lanes without a step under way, the one whose last step is oldest first.
-std::vector<Lane*> Scheduler::State::idle_lanes() {
-  std::vector<Lane*> idle;
+const std::vector<Lane*>& Scheduler::State::idle_lanes() {
+  const auto rested_longer = [](const Lane* a, const Lane* b) {
+    return std::pair(a->last_step, a) < std::pair(b->last_step, b);
+  };
+  idle.clear();
   for (Lane& lane : lanes)
     if (!lane.under_way) idle.push_back(&lane);
-  std::stable_sort(idle.begin(), idle.end(),
-                   [](const Lane* a, const Lane* b) { return a->last_step < b->last_step; });
+  std::sort(idle.begin(), idle.end(), rested_longer);
   return idle;
 }
 
 /// One row of each member, oldest first. A member whose block is missing stays out of this step
-/// when only older sequences hold blocks: one of those gets on, so a block will come free.
+/// when only older sequences hold blocks: one of those gets on, so a block will come free. Making
+/// room preempts only younger ones, so the list may lose members behind this one, none before it.
 void Scheduler::State::append_decode(Step& step, const Lane& lane) {
-  const std::vector<Sequence*> members = lane.members;  // preempt() takes from the lane's own
-  for (Sequence* s : members) {
-    if (s->phase != Phase::kDecoding || !make_room(*s)) continue;
-    append_rows(step, *s, 1, kv.blocks_for(s->length()));
+  step.ranges.reserve(lane.members.size());
+  for (size_t i = 0; i < lane.members.size(); ++i) {
+    Sequence& s = *lane.members[i];
+    if (make_room(s)) append_rows(step, s, 1, std::ssize(s.blocks));
   }
 }
 
@@ -90,10 +99,10 @@ void Scheduler::State::append_chunk(Step& step, const Chunk& chunk) {
             s->start.sequence);
       waiting.erase(s->age);
       s->phase = Phase::kPrefilling;
-      step.starts.push_back(s->start);
+      if (contents == StepContents::kAll) step.starts.push_back(s->start);
     }
     append_rows(step, *s, rows, kv.blocks_for(s->sent + rows));
-    unfinished_prefill = s->sent < s->length() ? s : nullptr;
+    unfinished_prefill = s->sent < s->length ? s : nullptr;
   }
 }
 
@@ -103,11 +112,7 @@ Step Scheduler::State::send(Step step, Lane* lane, bool has_chunk) {
   StepUnderWay& memory = under_way.emplace_back();
   memory.id = step.id;
   memory.has_chunk = has_chunk;
-  for (const StepRange& range : step.ranges) {
-    if (!range.sample) continue;
-    memory.sampled.push_back(&sequences.at(range.sequence));
-    memory.sampled.back()->token_under_way = true;
-  }
+  for (const StepRange& range : step.ranges) memory.samples += range.sample;
   if (lane) {
     memory.lane = static_cast<int32_t>(lane - lanes.data());
     lane->under_way = true;
@@ -190,7 +195,8 @@ void Scheduler::State::take_token(Sequence& sequence, const ArrivedToken& token)
   CHECK(token.sequence == sequence.start.sequence, Exit::kInternal,
         "a token of sequence {} came back in place of {}", token.sequence, sequence.start.sequence);
   sequence.token_under_way = false;
-  sequence.tokens.push_back(token.token);
+  ++sequence.length;
+  if (contents == StepContents::kAll) sequence.tokens.push_back(token.token);
   if (sequence.phase == Phase::kPreempted) --preempted_under_way;
   if (token.finished) {
     if (sequence.phase != Phase::kPreempted) {

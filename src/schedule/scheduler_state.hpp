@@ -27,7 +27,7 @@ struct StepUnderWay {
   int64_t id = 0;
   int32_t lane = -1;  ///< that waits for it
   bool has_chunk = false;
-  std::vector<Sequence*> sampled;  ///< in range order; they live until their token came back
+  size_t samples = 0;  ///< tokens that will come back
 };
 
 /// Rows of prompts that could go out now, decided but not yet taken.
@@ -43,8 +43,11 @@ struct Chunk {
 };
 
 struct Scheduler::State {
-  explicit State(const SchedulerConfig& c)
-      : config(c), kv(c.kv_blocks, c.kv_block_tokens), lanes(static_cast<size_t>(c.lanes)) {
+  State(const SchedulerConfig& c, StepContents step_contents)
+      : config(c),
+        contents(step_contents),
+        kv(c.kv_blocks, c.kv_block_tokens),
+        lanes(static_cast<size_t>(c.lanes)) {
     if (config.chunks_in_flight == 0) config.chunks_in_flight = config.lanes + config.stages;
   }
 
@@ -57,7 +60,7 @@ struct Scheduler::State {
   bool worthwhile(const Chunk& chunk) const;
   /// Nothing else could go on: the batches in the lanes wait for blocks of older sequences.
   bool last_resort(const Chunk& chunk) const { return under_way.empty() && !chunk.parts.empty(); }
-  std::vector<Lane*> idle_lanes();
+  const std::vector<Lane*>& idle_lanes();
 
   // What is sent.
   std::optional<Step> separated_step();
@@ -67,6 +70,7 @@ struct Scheduler::State {
   std::optional<Step> chunk_step(const Chunk& chunk);
   void append_decode(Step& step, const Lane& lane);
   void append_chunk(Step& step, const Chunk& chunk);
+  void append_rows(Step& step, Sequence& sequence, int64_t rows, int64_t blocks);
   Step send(Step step, Lane* lane, bool has_chunk);
 
   // What becomes of sequences.
@@ -77,13 +81,18 @@ struct Scheduler::State {
   void take_token(Sequence& sequence, const ArrivedToken& token);
 
   SchedulerConfig config;
+  StepContents contents;
   KvHoldings kv;
   std::unordered_map<int64_t, Sequence> sequences;  ///< by id; never walked through
   std::map<int64_t, Sequence*> waiting;             ///< by age
   std::map<int64_t, Sequence*> ready;               ///< by age
   Sequence* unfinished_prefill = nullptr;           ///< some rows sent, some not
   std::vector<Lane> lanes;
+  std::vector<Lane*> idle;  ///< of idle_lanes()
   std::deque<StepUnderWay> under_way;
+  /// By the steps under way and the one that is being built, in the order in which their tokens
+  /// come back; they live until then.
+  std::deque<Sequence*> sampled;
   std::vector<int64_t> ends;  ///< for the next step
   int64_t chunks_under_way = 0;
   int64_t preempted_under_way = 0;  ///< sequences in Phase::kPreempted

@@ -19,8 +19,7 @@ enum class Phase : uint8_t {
 
 struct Sequence {
   int64_t age = 0;                ///< the how-manieth add(): the oldest always gets on
-  SequenceStart start;            ///< sent with its first rows
-  std::vector<int32_t> tokens;    ///< prompt and output so far
+  int64_t length = 0;             ///< tokens: prompt and output so far
   int64_t max_tokens = 0;         ///< of output
   int64_t expected_tokens = 0;    ///< of output
   Phase phase = Phase::kWaiting;  ///< see above
@@ -29,9 +28,11 @@ struct Sequence {
   bool token_under_way = false;   ///< a step under way chooses its next token
   std::vector<int32_t> blocks;    ///< its block table
   int64_t promised = 0;           ///< blocks that it is expected to take beyond those
+  int64_t settled = 0;            ///< up to this length neither blocks nor promise will change
+  SequenceStart start;            ///< sent with its first rows
+  std::vector<int32_t> tokens;    ///< [length]; empty where steps carry ranges only
 
-  int64_t length() const { return static_cast<int64_t>(tokens.size()); }
-  int64_t generated() const { return length() - start.prompt_tokens; }
+  int64_t generated() const { return length - start.prompt_tokens; }
 };
 
 }  // namespace llmpq

@@ -71,6 +71,17 @@ std::optional<Mix> parse_mix(std::string_view text) {
   return std::nullopt;
 }
 
+StepShape shape_of(const Step& step) {
+  StepShape shape;
+  for (const StepRange& range : step.ranges) {
+    const bool one = range.rows == 1;
+    (one ? shape.decode_rows : shape.prefill_rows) += range.rows;
+    (one ? shape.decode_keys : shape.prefill_keys) += keys_of(range.position, range.rows);
+    shape.samples += range.sample;
+  }
+  return shape;
+}
+
 std::vector<std::byte> pack(const Step& step) {
   ByteWriter writer;
   const auto put = [&](const auto&... fields) { (writer.put(fields), ...); };

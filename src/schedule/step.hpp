@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "input/sampling.hpp"
+#include "layer/step_shape.hpp"
 
 namespace llmpq {
 
@@ -58,6 +59,9 @@ struct Step {
 
   int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
 };
+
+/// What the time of a step depends on. Needs its ranges only.
+StepShape shape_of(const Step& step);
 
 /// What the last stage sends back for every step: one token per sampled range, in range order.
 struct StepResult {

@@ -94,6 +94,54 @@ TEST(Scheduler, TheSameWorkIsScheduledTheSameWay) {
   }
 }
 
+/// The same requests to a scheduler that carries tokens and to one that carries ranges only.
+void run_side_by_side(uint32_t seed) {
+  std::mt19937 random(seed);
+  const auto requests = random_requests(random, 20, 30, 20);
+  const SchedulerConfig config = random_config(random, 49);
+  Scheduler all(config), ranges(config, StepContents::kRanges);
+  std::vector<int32_t> left;
+  for (const FakeRequest& request : requests) {
+    SequenceRequest r;
+    r.max_tokens = request.max_tokens;
+    r.expected_tokens = 1;
+    r.start.sequence = static_cast<int64_t>(left.size());
+    r.start.prompt_tokens = static_cast<int32_t>(request.prompt.size());
+    ranges.add(r);
+    r.tokens = request.prompt;
+    all.add(r);
+    left.push_back(between(random, 1, request.max_tokens));
+  }
+  std::deque<Step> under_way;
+  while (!all.idle()) {
+    auto a = all.next_step(), b = ranges.next_step();
+    ASSERT_EQ(a.has_value(), b.has_value());
+    if (a) {
+      EXPECT_TRUE(b->tokens.empty() && b->block_table.empty() && b->starts.empty());
+      EXPECT_EQ(shape_of(*b).rows(), a->rows());
+      a->tokens.clear(), a->block_table.clear(), a->starts.clear();
+      EXPECT_EQ(pack(*a), pack(*b));
+      under_way.push_back(*a);
+    } else {
+      std::vector<ArrivedToken> tokens;
+      for (const StepRange& range : under_way.front().ranges)
+        if (range.sample)
+          tokens.push_back({range.sequence, 1, --left[static_cast<size_t>(range.sequence)] == 0});
+      all.arrived(under_way.front().id, tokens);
+      ranges.arrived(under_way.front().id, tokens);
+      under_way.pop_front();
+    }
+  }
+  EXPECT_TRUE(ranges.idle());
+}
+
+TEST(Scheduler, StepsAreTheSameWithoutTheirTokens) {
+  for (uint32_t seed = 0; seed < 200 && !HasFailure(); ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    run_side_by_side(seed);
+  }
+}
+
 /// Enough blocks for everybody.
 SchedulerConfig ample_config(Mix mix, int32_t lanes, int32_t stages) {
   SchedulerConfig config;

@@ -89,6 +89,19 @@ bool refused(std::span<const std::byte> bytes) {
   }
 }
 
+TEST(Step, ItsShapeCountsRowsAndTheKeysThatTheyLookAt) {
+  Step step;
+  EXPECT_EQ(shape_of(step).rows(), 0);
+  step.ranges = {{1, 1, 31, 2, true}, {2, 1, 0, 1, true}, {3, 3, 10, 1, false}, {4, 2, 0, 1, true}};
+  const StepShape shape = shape_of(step);
+  EXPECT_EQ(shape.decode_rows, 2);
+  EXPECT_EQ(shape.decode_keys, 32 + 1);
+  EXPECT_EQ(shape.prefill_rows, 5);
+  EXPECT_EQ(shape.prefill_keys, (11 + 12 + 13) + (1 + 2));
+  EXPECT_EQ(shape.samples, 3);
+  EXPECT_EQ(shape.rows(), 7);
+}
+
 TEST(Step, ComesBackAsItWasSent) {
   const Step sent = full_step();
   const Step got = unpack_step(pack(sent));
