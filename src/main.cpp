@@ -15,6 +15,8 @@
 #include "commands/generate.hpp"
 #include "commands/inspect.hpp"
 #include "commands/plan.hpp"
+#include "commands/profile.hpp"
+#include "commands/sensitivity.hpp"
 #include "kernels/check.hpp"
 
 namespace {
@@ -46,6 +48,10 @@ int run(const std::vector<std::string>& words) {
       return llmpq::run_inspect(line.job);
     case llmpq::Command::kCheck:
       return llmpq::run_check(line.job);
+    case llmpq::Command::kProfile:
+      return llmpq::run_profile(line.job);
+    case llmpq::Command::kSensitivity:
+      return llmpq::run_sensitivity(line.job);
   }
   return static_cast<int>(llmpq::Exit::kInternal);
 }

@@ -12,8 +12,9 @@
 namespace llmpq {
 namespace {
 
-constexpr std::array kCommands{Command::kGenerate, Command::kPlan,    Command::kEval,
-                               Command::kConvert,  Command::kInspect, Command::kCheck};
+constexpr std::array kCommands{Command::kGenerate,    Command::kPlan,    Command::kEval,
+                               Command::kConvert,     Command::kInspect, Command::kCheck,
+                               Command::kSensitivity, Command::kProfile};
 
 Command parse_command(const std::string& word) {
   std::vector<std::string> names;

@@ -137,6 +137,22 @@ Page page(Command command) {
               "Binds every rank as generate would, measures transfers between ranks and to GPUs, "
               "and opens the model if one is given. Exit code 0, or that of the first error that "
               "generate would stop with. Takes generate's job files."};
+    case Command::kProfile:
+      return {"measure how long the model's layers take on each rank's device",
+              "llmpq profile [JOB] [--key value ...]\n"
+              "  mpirun -n 3 llmpq profile --model DIR --load-format dummy --save-profile p.json",
+              "Times layers in every format the job allows, embedding, head and links, on made-up "
+              "weights of the model's shape; prints speeds and the error of the latency model that "
+              "is fitted to them, and keeps it for the jobs to come. Takes generate's job files."};
+    case Command::kSensitivity:
+      return {
+          "how much each layer suffers from each weight format",
+          "llmpq sensitivity [JOB] --text FILE --save-sensitivity FILE [--key value ...]\n"
+          "  mpirun -n 3 llmpq sensitivity job.toml --text corpus.txt --save-sensitivity s.h5",
+          "Runs the unquantized model over a text (or the job's prompts) once, on all ranks as "
+          "generate would, and foresees what rounding each layer does. Then scores the text with "
+          "some layers rounded, to learn what that means for the perplexity: first each format "
+          "for all layers, then formats drawn by --seed for each layer."};
   }
   return {};
 }
@@ -147,9 +163,10 @@ std::string help_text() {
   std::string text =
       "llmpq generates text in bulk with a large language model over several MPI ranks, layer by\n"
       "layer at mixed bitwidths. Prompts come from HDF5 and outputs go to HDF5.\n\nCOMMANDS\n";
-  for (const Command command : {Command::kGenerate, Command::kPlan, Command::kEval,
-                                Command::kConvert, Command::kInspect, Command::kCheck})
-    text += fmt::format("  {:<10}{}\n", name(command), page(command).summary);
+  for (const Command command :
+       {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect,
+        Command::kCheck, Command::kSensitivity, Command::kProfile})
+    text += fmt::format("  {:<12}{}\n", name(command), page(command).summary);
   text += "\n  llmpq COMMAND --help    all options of a command\n";
   text += "  llmpq --version\n\n";
   return text + std::string(kExitCodes);

@@ -3,6 +3,8 @@
 #include <cstdio>
 
 #include "base/log.hpp"
+#include "commands/plan_cluster.hpp"
+#include "commands/plan_problem.hpp"
 #include "commands/prepare.hpp"
 #include "plan/describe.hpp"
 #include "plan/plan_json.hpp"
@@ -10,6 +12,8 @@
 namespace llmpq {
 
 int run_plan(const Job& job) {
+  if (!job.problem.empty()) return run_plan_problem(job);
+  if (!job.cluster.empty()) return run_plan_cluster(job);
   set_log_level(job.log_level);
   const Mpi mpi;
   const Input input = load_input(mpi, job);

@@ -113,6 +113,17 @@ bool may_link_devices(const Job& job, const Machines& machines) {
 
 }  // namespace
 
+PlanWishes plan_wishes(const Job& job) {
+  return {.formats = job.format,
+          .layers_per_stage = job.layers_per_stage,
+          .head_format = job.head_format,
+          .prefill_tokens = job.prefill_tokens,
+          .decode_batch = job.decode_batch,
+          .lanes = job.lanes,
+          .kv_blocks = job.kv_blocks,
+          .mix = parse_mix(job.mix)};  // "auto" is no mix: open
+}
+
 PlanRequest plan_request(const Job& job, const Input& input, const Machines& machines) {
   PlanRequest request{.model = (job.model / "").parent_path().filename().string(),
                       .config = input.checkpoint->config(),
@@ -128,14 +139,7 @@ PlanRequest plan_request(const Job& job, const Input& input, const Machines& mac
   request.workload.sequences = input.lengths.rows * job.num_samples;
   request.workload.max_sequence_tokens =
       input.lengths.rows > 0 ? input.lengths.longest_sequence : input.max_model_len;
-  request.wishes.formats = job.format;
-  request.wishes.layers_per_stage = job.layers_per_stage;
-  request.wishes.head_format = job.head_format;
-  request.wishes.prefill_tokens = job.prefill_tokens;
-  request.wishes.decode_batch = job.decode_batch;
-  request.wishes.lanes = job.lanes;
-  request.wishes.kv_blocks = job.kv_blocks;
-  request.wishes.mix = parse_mix(job.mix);  // "auto" is no mix: open
+  request.wishes = plan_wishes(job);
   return request;
 }
 

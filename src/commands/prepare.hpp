@@ -36,6 +36,8 @@ Input load_input(const Mpi& mpi, const Job& job);
 /// Rank 0 reads or makes the plan, logs and saves it; every rank gets it. Collective.
 Plan decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines);
 
+/// What the job fixes of the plan by hand.
+PlanWishes plan_wishes(const Job& job);
 /// What the planner is told. The references in it are to `input` and `machines`.
 PlanRequest plan_request(const Job& job, const Input& input, const Machines& machines);
 

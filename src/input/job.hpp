@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "input/indicator.hpp"
 #include "input/sampling.hpp"
 #include "input/strategy.hpp"
 #include "kernels/formats.hpp"
@@ -73,6 +74,11 @@ struct Job {
   // Plan
   std::filesystem::path plan;       ///< a plan file to run
   std::filesystem::path save_plan;  ///< where to write the plan
+  std::filesystem::path cluster;    ///< plan: a cluster file, or the name of one in data/clusters
+  std::filesystem::path save_problem;  ///< plan: where to write what the optimizer sees
+  std::filesystem::path problem;       ///< plan: a problem file to solve
+  double optimality_gap = 0.005;       ///< proven: 1 - lower bound / objective
+  double plan_time_limit = 10;         ///< seconds
   Strategy strategy = Strategy::kAuto;
   std::vector<Format> format;             ///< one for all layers, or one for each; empty = auto
   std::vector<int64_t> layers_per_stage;  ///< empty = as the strategy says
@@ -83,13 +89,35 @@ struct Job {
   std::string mix = "auto";  ///< auto, or the name of a Mix
   std::optional<int64_t> expected_output_tokens;
 
+  // Profile
+  std::filesystem::path profile;        ///< latency models to use instead of measuring
+  std::filesystem::path save_profile;   ///< where to write them
+  std::filesystem::path profile_cache;  ///< folder; auto: usual_cache_folder()
+  double profile_seconds = 30;          ///< for a new device
+  bool measure_again = false;           ///< what the cache has is not used
+
+  // Sensitivity
+  std::filesystem::path save_sensitivity;  ///< HDF5
+  Indicator indicator = Indicator::kRelative;
+  int64_t calibration_tokens = 32768;  ///< of the text or the prompts
+  int32_t calibration_runs = 12;       ///< 0: omega keeps no unit
+
   // Log
   LogLevel log_level = LogLevel::kInfo;
   std::filesystem::path timeline;  ///< where to write the steps as text
 };
 
 /// The commands that there are.
-enum class Command : uint8_t { kGenerate, kPlan, kEval, kConvert, kInspect, kCheck };
+enum class Command : uint8_t {
+  kGenerate,
+  kPlan,
+  kEval,
+  kConvert,
+  kInspect,
+  kCheck,
+  kSensitivity,
+  kProfile
+};
 std::string_view name(Command command);
 
 /// Sets the options that a TOML job file names; its relative paths start at the file's folder.

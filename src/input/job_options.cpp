@@ -16,9 +16,13 @@ constexpr unsigned kEval = bit(Command::kEval);
 constexpr unsigned kConvert = bit(Command::kConvert);
 constexpr unsigned kInspect = bit(Command::kInspect);
 constexpr unsigned kCheck = bit(Command::kCheck);
+constexpr unsigned kSensitivity = bit(Command::kSensitivity);
+constexpr unsigned kProfile = bit(Command::kProfile);
 constexpr unsigned kJobs = kGenerate | kPlan;  // what a generate job is
-constexpr unsigned kRuns = kJobs | kEval;      // model, machine and plan of any run
-constexpr unsigned kMachines = kRuns | kCheck;
+constexpr unsigned kPlanned = kJobs | kEval;   // commands that leave formats to the plan
+constexpr unsigned kScores = kEval | kSensitivity;
+constexpr unsigned kRuns = kJobs | kScores;  // model, machine and plan of any run
+constexpr unsigned kMachines = kRuns | kCheck | kProfile;
 constexpr double kMaxInt32 = std::numeric_limits<int32_t>::max();
 
 const Names<DType> kKvTypes{
@@ -53,7 +57,7 @@ std::vector<Option> files() {
       {"model", group, kMachines | kConvert, "DIR",
        "A Hugging Face model folder: config.json, tokenizer.json, one or more .safetensors.",
        single(ValueType::kPath, &Job::model)},
-      {"prompts", group, kJobs, "FILE",
+      {"prompts", group, kJobs | kSensitivity, "FILE",
        "HDF5 with /prompt (UTF-8 strings) or /prompt_token_ids/{values,row_splits}; optional /id "
        "and one column for each sampling option (/max_tokens, /temperature, ...).",
        single(ValueType::kPath, &Job::prompts)},
@@ -74,7 +78,7 @@ std::vector<Option> files() {
       {"resume", group, kGenerate, "",
        "Go on where a killed run of the same job stopped. A complete output ends with 0 at once.",
        flag(&Job::resume)},
-      {"rows", group, kJobs, "BEGIN:END",
+      {"rows", group, kJobs | kSensitivity, "BEGIN:END",
        "Only these rows of the prompts file, END left out; either side may be empty. Rows keep "
        "the seeds that they have in the whole file.",
        single(ValueType::kText, &Job::rows)},
@@ -85,9 +89,9 @@ std::vector<Option> files() {
       {"prompt-window", group, kGenerate, "prompts",
        "So many tokenized prompts are in memory at once, whatever the file's size.",
        integer(&Job::prompt_window, {1, 1 << 20})},
-      {"text", group, kEval, "FILE", "UTF-8 text whose tokens are scored, as its bytes are.",
+      {"text", group, kScores, "FILE", "UTF-8 text whose tokens are scored, as its bytes are.",
        single(ValueType::kPath, &Job::text)},
-      {"window", group, kEval, "tokens",
+      {"window", group, kScores, "tokens",
        "Tokens that are computed together, the later ones with the earlier ones as context; auto: "
        "the model's context.",
        integer(&Job::window, {2, kMaxInt32})},
@@ -132,7 +136,7 @@ std::vector<Option> sampling() {
       {"frequency-penalty", group, kGenerate, "",
        "Subtracted from a token's logit once for each time that the output has it.",
        number(&Sampling::frequency_penalty, {-1e6, 1e6})},
-      {"seed", group, kGenerate, "",
+      {"seed", group, kGenerate | kSensitivity, "",
        "Seed of the job; a row's own seed is made from it and the row's index in the file.",
        integer(&Job::seed, {0, 9223372036854775807.0})},
       {"stop", group, kGenerate, "TEXT", "End a text before this string. May be repeated.",
@@ -163,14 +167,14 @@ std::vector<Option> machine() {
       {"max-model-len", group, kRuns, "tokens",
        "Longest prompt and output together; auto: the model's context.",
        integer(&Job::max_model_len, {1, kMaxInt32})},
-      {"kv-cache-dtype", group, kRuns, "",
+      {"kv-cache-dtype", group, kRuns | kProfile, "",
        "Type of the KV cache; auto: the checkpoint's 16-bit type, bf16 for a float32 one.",
        choice(&Job::kv_cache_dtype, kKvTypes)},
-      {"activation-dtype", group, kRuns, "",
+      {"activation-dtype", group, kRuns | kProfile, "",
        "How inputs of matrix products are rounded; auto: on CPUs f32 before bf16 and f16 weights, "
        "int8 before w8, w4 and w3; on GPUs bf16, or f16 where weights or GPU have no bf16.",
        choice(&Job::activation_dtype, kActivations)},
-      {"head-format", group, kRuns, "", "Format of the output head; auto: 16 bit.",
+      {"head-format", group, kRuns | kProfile, "", "Format of the output head; auto: 16 bit.",
        choice(&Job::head_format, Names<Format>{{"w8", Format::kW8}})},
       {"load-format", group, kMachines, "",
        "auto: the folder's weights; dummy: random weights of the right shapes, for timing.",
@@ -190,7 +194,7 @@ std::vector<Option> machine() {
        integer(&Job::threads, {1, 4096})},
       {"isa", group, kMachines, "", "Instruction set of the CPU kernels; auto: the best there is.",
        choice(&Job::isa, {"auto", "plain", "avx2", "vnni", "amx"})},
-      {"link", group, kGenerate | kEval | kCheck, "",
+      {"link", group, kGenerate | kScores | kCheck, "",
        "What carries activations; auto: NCCL where every stage has a GPU of its own, else MPI "
        "through host memory.",
        choice(&Job::link, kLinks)},
@@ -209,26 +213,42 @@ std::vector<Option> machine() {
 std::vector<Option> plan() {
   const std::string group = "Plan: which layers go where, at how many bits, in what micro-batches";
   return {
-      {"plan", group, kRuns, "FILE", "Run this plan (JSON) instead of making one.",
+      {"plan", group, kPlanned, "FILE", "Run this plan (JSON) instead of making one.",
        single(ValueType::kPath, &Job::plan)},
-      {"save-plan", group, kRuns, "FILE", "Write the plan there.",
+      {"save-plan", group, kPlanned, "FILE", "Write the plan there.",
        single(ValueType::kPath, &Job::save_plan)},
-      {"strategy", group, kRuns, "",
+      {"cluster", group, kPlan, "FILE|NAME",
+       "Plan for the GPUs, shape and workload of a cluster file (or of data/clusters/NAME.json) "
+       "instead of these ranks; needs no GPU.",
+       single(ValueType::kPath, &Job::cluster)},
+      {"save-problem", group, kPlan, "FILE",
+       "Write the planning problem there (JSON): all that the optimizer sees.",
+       single(ValueType::kPath, &Job::save_problem)},
+      {"problem", group, kPlan, "FILE",
+       "Solve this planning problem (JSON) instead of making one; needs no model and no machine.",
+       single(ValueType::kPath, &Job::problem)},
+      {"optimality-gap", group, kPlan, "",
+       "A plan is good enough when it is proven to be so close to the best; 0: the best.",
+       number(&Job::optimality_gap, {0, 1})},
+      {"plan-time-limit", group, kPlan, "seconds",
+       "Then the best plan found so far is taken, and its true gap told.",
+       number(&Job::plan_time_limit, {0, 1e6})},
+      {"strategy", group, kPlanned, "",
        "uniform: a stage of even size on every rank, one format; manual: exactly "
        "--layers-per-stage and --format; auto: stages may differ and spare ranks may idle.",
        choice(&Job::strategy, {{"auto", Strategy::kAuto},
                                {"uniform", Strategy::kUniform},
                                {"manual", Strategy::kManual}})},
-      {"format", group, kRuns, "F|F0,F1,...",
+      {"format", group, kPlanned | kProfile, "F|F0,F1,...",
        "Weight format of all layers, or one for each; auto: 16 bit if it fits, else the most bits "
        "that fit.",
        comma_list(choice(&Job::format, weight_formats()))},
       {"layers-per-stage", group, kRuns, "N0,N1,...",
        "Layers of each stage in the pipeline's order; auto: as equal as they can be.",
        comma_list(integer(&Job::layers_per_stage, {1, 100000}))},
-      {"prefill-tokens", group, kRuns, "tokens", "Most tokens of a prefill chunk.",
+      {"prefill-tokens", group, kRuns | kProfile, "tokens", "Most tokens of a prefill chunk.",
        integer(&Job::prefill_tokens, {1, 1 << 20})},
-      {"decode-batch", group, kJobs, "sequences", "Most sequences of a decode batch.",
+      {"decode-batch", group, kJobs | kProfile, "sequences", "Most sequences of a decode batch.",
        integer(&Job::decode_batch, {1, 1 << 20})},
       {"lanes", group, kJobs, "batches", "Decode batches in flight at once.",
        integer(&Job::lanes, {1, 4096})},
@@ -242,6 +262,51 @@ std::vector<Option> plan() {
        "Length of an output that the plan counts on; auto: max-tokens with --ignore-eos, else half "
        "of it at first.",
        integer(&Job::expected_output_tokens, {1, kMaxInt32})},
+  };
+}
+
+std::vector<Option> profile() {
+  const std::string group = "Profile: how long layers take on each device";
+  return {
+      {"profile", group, kProfile | kPlan, "FILE",
+       "Take the devices' latency models from this file instead of measuring them.",
+       single(ValueType::kPath, &Job::profile)},
+      {"save-profile", group, kProfile, "FILE", "Write them there (JSON).",
+       single(ValueType::kPath, &Job::save_profile)},
+      {"profile-cache", group, kProfile, "DIR",
+       "Where profiles are kept for the next job; without it $XDG_CACHE_HOME/llmpq or "
+       "~/.cache/llmpq.",
+       single(ValueType::kPath, &Job::profile_cache)},
+      {"profile-seconds", group, kProfile, "seconds",
+       "For a device that was not measured yet; with less, fewer shapes are measured.",
+       number(&Job::profile_seconds, {0.1, 86400})},
+      {"measure-again", group, kProfile, "", "Measure also what was kept.",
+       flag(&Job::measure_again)},
+  };
+}
+
+std::vector<Option> sensitivity() {
+  const std::string group = "Sensitivity";
+  return {
+      {"save-sensitivity", group, kSensitivity, "FILE",
+       "Where the result goes (HDF5). A file that is there is replaced.",
+       single(ValueType::kPath, &Job::save_sensitivity)},
+      {"indicator", group, kSensitivity, "",
+       "By what the loss is foreseen: the noise that rounding adds to the residual stream, in "
+       "parts "
+       "of the stream; LLM-PQ's variance of the outputs; squared errors of the outputs, as GPTQ "
+       "has them; or a draw, for comparison.",
+       choice(&Job::indicator, {{"relative", Indicator::kRelative},
+                                {"variance", Indicator::kVariance},
+                                {"hessian", Indicator::kHessian},
+                                {"random", Indicator::kRandom}})},
+      {"calibration-tokens", group, kSensitivity, "tokens",
+       "Only so many of the text or the prompts, the first ones.",
+       integer(&Job::calibration_tokens, {2, 1e9})},
+      {"calibration-runs", group, kSensitivity, "runs",
+       "Score the tokens so often with rounded weights, to learn which omega means which increase "
+       "of the perplexity. Each run loads the model anew. 0: none, and omega only orders layers.",
+       integer(&Job::calibration_runs, {0, 1000})},
   };
 }
 
@@ -264,14 +329,15 @@ std::vector<Option> reports() {
 }  // namespace
 
 std::string_view name(Command command) {
-  constexpr std::string_view kNames[] = {"generate", "plan", "eval", "convert", "inspect", "check"};
+  constexpr std::string_view kNames[] = {"generate", "plan",  "eval",        "convert",
+                                         "inspect",  "check", "sensitivity", "profile"};
   return kNames[static_cast<size_t>(command)];
 }
 
 const std::vector<Option>& options() {
   static const std::vector<Option> list = [] {
     std::vector<Option> all;
-    for (auto part : {files, sampling, machine, plan, reports})
+    for (auto part : {files, sampling, machine, plan, profile, sensitivity, reports})
       for (Option& option : part()) all.push_back(std::move(option));
     return all;
   }();
@@ -293,7 +359,7 @@ const Option* find_option(std::string_view name, Command command) {
 
 const Option* find_key(std::string_view key) {
   for (const auto& option : options())
-    if ((option.commands & kRuns) && option.name == key) return &option;
+    if ((option.commands & (kRuns | kProfile)) && option.name == key) return &option;
   return nullptr;
 }
 

@@ -40,6 +40,23 @@ void linear(const LayerRun& run, const Linear& weights, const float* x, int64_t 
                                .y_stride = weights.matrix.n});
 }
 
+/// One of the matrix products of a layer, told to who looks on.
+struct LayerProduct {
+  int64_t layer;
+  Product product;
+  const float* x;
+  int64_t tokens;
+  float* y;
+};
+
+void linear(const LayerRun& run, const Linear& weights, const LayerProduct& p) {
+  linear(run, weights, p.x, p.tokens, p.y);
+  if (!run.observer) return;
+  const Matrix& matrix = weights.matrix;
+  run.observer->see_product(run.context,
+                            {p.layer, p.product, p.tokens, p.x, matrix.k, p.y, matrix.n});
+}
+
 /// Queries and keys lie side by side, so one call turns them all.
 void rotate(const LayerRun& run, const RowsView& rows) {
   const ModelConfig& c = run.config;
@@ -90,18 +107,18 @@ void activate(const LayerRun& run, int64_t tokens) {
 void forward_layer(const LayerRun& run, const LayerWeights& weights, const KvCache& cache,
                    int64_t layer, const RowsView& rows) {
   Workspace& w = run.workspace;
-  const int64_t tokens = rows.count;
+  const int64_t tokens = rows.count, hidden = run.config.hidden;
   norm(run, weights.input_norm, {.x = w.hidden, .add = nullptr, .y = w.normed, .count = tokens});
-  linear(run, weights.qkv, w.normed, tokens, w.qkv);
+  linear(run, weights.qkv, {layer, Product::kQkv, w.normed, tokens, w.qkv});
   if (run.config.position == PositionKind::kRope) rotate(run, rows);
   attend(run, cache, layer, rows);
-  linear(run, weights.out, w.attended, tokens, w.projected);
+  linear(run, weights.out, {layer, Product::kOut, w.attended, tokens, w.projected});
   norm(run, weights.post_norm, {.x = w.hidden, .add = w.projected, .y = w.normed, .count = tokens});
-  linear(run, weights.up, w.normed, tokens, w.up);
+  linear(run, weights.up, {layer, Product::kUp, w.normed, tokens, w.up});
   activate(run, tokens);
-  linear(run, weights.down, w.gated, tokens, w.projected);
-  run.ops.add(run.context,
-              {.x = w.hidden, .add = w.projected, .count = tokens * run.config.hidden});
+  linear(run, weights.down, {layer, Product::kDown, w.gated, tokens, w.projected});
+  run.ops.add(run.context, {.x = w.hidden, .add = w.projected, .count = tokens * hidden});
+  if (run.observer) run.observer->see_hidden(run.context, layer, w.hidden, tokens, hidden);
 }
 
 void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const RowsView& rows) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "layer/memory.hpp"
+#include "layer/observer.hpp"
 #include "layer/weights.hpp"
 
 namespace llmpq {
@@ -78,6 +79,7 @@ struct LayerRun {
   Context& context;
   ActivationType activation;
   Workspace& workspace;
+  LayerObserver* observer = nullptr;  ///< sees the layers' matrix products; may be null
 };
 
 /// hidden = layer(hidden) for all rows, K and V written to the cache on the way. `layer` is the

@@ -27,6 +27,14 @@ struct PipelinePlan {
   std::vector<StagePlan> stages;
 };
 
+/// What a solver computed of a whole plan; for people and checks, nothing runs by it.
+struct PlanFigures {
+  std::string problem;                        ///< name of the problem that was solved; may be empty
+  std::optional<int64_t> batching;            ///< row of its batchings
+  std::optional<double> time_s, simulated_s;  ///< by the formula, and promised by the simulator
+  std::optional<double> omega, objective, lower_bound, solve_s;
+};
+
 struct Plan {
   std::string model;   ///< name of the model's folder, and what a plan for another one is told by
   int64_t layers = 0;  ///< of the model; not in the file: the stages tell it
@@ -38,6 +46,7 @@ struct Plan {
   int32_t kv_blocks = 0;
   Format head_format = Format::kBf16;
   std::vector<PipelinePlan> pipelines;
+  PlanFigures figures;
 };
 
 /// The format of each layer, over all stages of the first pipeline.

@@ -179,12 +179,34 @@ void read_sizes(const Fields& fields, Plan& plan) {
     plan.kv_block_tokens = size("kv_block_tokens", kMostBlockTokens);
 }
 
-/// Fields that a solver writes about a whole plan: only their types are looked at.
-void check_computed(const Fields& fields) {
-  fields.text("problem");
-  fields.integer("batching", 0, std::numeric_limits<int64_t>::max());
-  for (const char* key : {"time_s", "simulated_s", "omega", "objective", "lower_bound", "solve_s"})
-    fields.number(key);
+PlanFigures read_figures(const Fields& fields) {
+  PlanFigures figures;
+  figures.problem = fields.text("problem");
+  if (fields.find("batching"))
+    figures.batching = fields.integer("batching", 0, std::numeric_limits<int64_t>::max());
+  figures.time_s = fields.number("time_s");
+  figures.simulated_s = fields.number("simulated_s");
+  figures.omega = fields.number("omega");
+  figures.objective = fields.number("objective");
+  figures.lower_bound = fields.number("lower_bound");
+  figures.solve_s = fields.number("solve_s");
+  return figures;
+}
+
+/// Adds the figures that there are; a solver's plan has all the keys.
+void add_figures(const PlanFigures& figures, ordered_json& head) {
+  if (figures.problem.empty() && !figures.time_s) return;
+  const auto add = [&](const char* key, const auto& value) {
+    head[key] = value ? ordered_json(*value) : ordered_json(nullptr);
+  };
+  head["problem"] = figures.problem;
+  add("batching", figures.batching);
+  add("time_s", figures.time_s);
+  add("simulated_s", figures.simulated_s);
+  add("omega", figures.omega);
+  add("objective", figures.objective);
+  add("lower_bound", figures.lower_bound);
+  add("solve_s", figures.solve_s);
 }
 
 ordered_json stage_json(const StagePlan& stage) {
@@ -226,6 +248,7 @@ std::string to_json(const Plan& plan) {
   size("kv_block_tokens", plan.kv_block_tokens);
   size("kv_blocks", plan.kv_blocks);
   head["head_format"] = name(plan.head_format);
+  add_figures(plan.figures, head);
   std::string text = "{\n";
   for (const auto& item : head.items())
     text += fmt::format("  \"{}\": {},\n", item.key(), dump_json(item.value()));
@@ -251,7 +274,7 @@ Plan parse_plan(std::string_view text, std::string_view name, Format head_format
   for (size_t i = 0; i < pipelines; ++i)
     plan.pipelines.push_back(read_pipeline(fields.element("pipelines", i)));
   plan.layers = plan.pipelines[0].stages.back().layer_end;
-  check_computed(fields);
+  plan.figures = read_figures(fields);
   return plan;
 }
 

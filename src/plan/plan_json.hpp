@@ -14,7 +14,7 @@ std::string to_json(const Plan& plan);
 /// Reads a plan file; `name` is what messages call it. Sizes that are missing or null stay 0 and
 /// are chosen by complete_plan(); a missing mix is interleaved; a missing head format is
 /// `head_format`. Computed fields may be missing; those of the whole plan (bounds, times) are
-/// checked for their type and dropped. Error(kUsage) names the key, the value found and the one
+/// kept as they stand. Error(kUsage) names the key, the value found and the one
 /// wanted.
 Plan parse_plan(std::string_view text, std::string_view name, Format head_format = Format::kBf16);
 

@@ -94,8 +94,9 @@ void Stage::connect(StagePorts ports) {
 }
 
 LayerRun Stage::layer_run(Format format) {
-  return {config_, backend_.ops(), context_, activation_type(setup_.activation, format, backend_),
-          *workspace_};
+  return {config_,     backend_.ops(),
+          context_,    activation_type(setup_.activation, format, backend_),
+          *workspace_, observer_};
 }
 
 std::vector<std::byte> Stage::run(const Step& step, std::span<const std::byte> hidden) {
@@ -137,10 +138,10 @@ void Stage::load_hidden(const Step& step, std::span<const std::byte> hidden) {
 
 /// Steps of single rows come again and again with the same sizes, and each of their many operations
 /// is short: they are recorded. A context counts in powers of two, so that the recording serves
-/// until it has doubled.
+/// until it has doubled. An observer would see only what is recorded.
 void Stage::queue_forward(const Rows& rows, RowsView view) {
   RangeList& ranges = view.ranges;
-  if (ranges.singles < ranges.count) return forward(view);
+  if (observer_ || ranges.singles < ranges.count) return forward(view);
   const auto tokens = static_cast<uint64_t>(ranges.most_tokens);
   ranges.most_tokens =
       std::min(static_cast<int64_t>(std::bit_ceil(tokens)), setup_.sizes.max_model_len);

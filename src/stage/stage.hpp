@@ -56,6 +56,10 @@ class Stage {
   /// From now on activations go through the ports.
   void connect(StagePorts ports);
 
+  /// From now on `observer` sees the layers' matrix products; null: nobody does. It must live as
+  /// long as steps run.
+  void observe(LayerObserver* observer) { observer_ = observer; }
+
   /// Runs a step. `hidden`: [rows, hidden] f32 from the stage before (ignored by the first stage
   /// and where a port brings them). Returns [rows, hidden] f32 for the stage after; empty on the
   /// last stage and where a port takes them.
@@ -92,6 +96,7 @@ class Stage {
   Buffer hidden_staging_;           ///< [max_rows, hidden] f32; empty on a stage that is alone
   std::unordered_map<int64_t, SequenceSampler> samplers_;
   StepResult result_;
+  LayerObserver* observer_ = nullptr;
   int64_t bytes_ = 0;
 };
 

@@ -39,8 +39,9 @@ size_t count(const std::string& text, const std::string& part) {
 }
 
 TEST(CommandLine, HelpOfACommandHasEachOfItsOptionsOnce) {
-  for (const Command command : {Command::kGenerate, Command::kPlan, Command::kEval,
-                                Command::kConvert, Command::kInspect, Command::kCheck}) {
+  for (const Command command :
+       {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect,
+        Command::kCheck, Command::kSensitivity}) {
     const std::string help = help_text(command);
     for (const auto& option : options()) {
       const bool has = (option.commands & bit(command)) != 0;
@@ -137,7 +138,8 @@ TEST(CommandLine, CheckTakesAJobFileOrNone) {
 TEST(CommandLine, WrongUsageIsASentence) {
   EXPECT_EQ(error_of({"generat"}), "unknown command \"generat\": did you mean generate?");
   EXPECT_EQ(error_of({"xyz"}),
-            "unknown command \"xyz\": want one of generate, plan, eval, convert, inspect, check");
+            "unknown command \"xyz\": want one of generate, plan, eval, convert, inspect, check, "
+            "sensitivity, profile");
   EXPECT_EQ(error_of({"generate", "--max-token", "3"}),
             "unknown flag --max-token: did you mean --max-tokens?");
   EXPECT_EQ(error_of({"generate", "--temprature=1", "job.toml"}),

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include "kernels/cpu/pack.hpp"
+#include "layer/observer.hpp"
 #include "layer/positions.hpp"
 #include "layer/weights.hpp"
 
@@ -16,9 +18,20 @@ using Vector = std::vector<double>;
 
 class ReferenceModel {
  public:
+  /// Told of the inputs and outputs of each product of each token, and of the hidden state after
+  /// each layer.
+  struct Watch {
+    std::function<void(size_t layer, Product, const Vector& x, const Vector& y)> product;
+    std::function<void(size_t layer, const Vector& hidden)> hidden;
+  };
+
   /// `layers` as they were loaded; embedding and head are taken from the checkpoint.
-  ReferenceModel(const Checkpoint& checkpoint, const std::vector<LayerWeights>& layers)
-      : checkpoint_(checkpoint), c_(checkpoint.config()), layers_(layers) {}
+  ReferenceModel(const Checkpoint& checkpoint, const std::vector<LayerWeights>& layers,
+                 Watch watch = {})
+      : checkpoint_(checkpoint),
+        c_(checkpoint.config()),
+        layers_(layers),
+        watch_(std::move(watch)) {}
 
   /// Logits of every position.
   std::vector<Vector> logits(const std::vector<int32_t>& tokens) const {
@@ -97,19 +110,27 @@ class ReferenceModel {
     return logits;
   }
 
+  Vector product(size_t layer, Product product, const Linear& linear, const Vector& x) const {
+    Vector y = times(linear, x);
+    if (watch_.product) watch_.product(layer, product, x, y);
+    return y;
+  }
+
   void run_layer(size_t layer, std::vector<Vector>& hidden) const {
     const LayerWeights& w = layers_[layer];
     std::vector<Vector> qkv;
     for (size_t t = 0; t < hidden.size(); ++t) {
       const Vector x =
           norm(vector_of(w.input_norm.weight), vector_of(w.input_norm.bias), hidden[t]);
-      qkv.push_back(times(w.qkv, x));
+      qkv.push_back(product(layer, Product::kQkv, w.qkv, x));
       if (c_.position == PositionKind::kRope) rotate(qkv.back(), t);
     }
     for (size_t t = 0; t < hidden.size(); ++t) {
-      add(hidden[t], times(w.out, attend(layer, qkv, t)));
+      add(hidden[t], product(layer, Product::kOut, w.out, attend(layer, qkv, t)));
       const Vector x = norm(vector_of(w.post_norm.weight), vector_of(w.post_norm.bias), hidden[t]);
-      add(hidden[t], times(w.down, activate(times(w.up, x))));
+      const Vector up = product(layer, Product::kUp, w.up, x);
+      add(hidden[t], product(layer, Product::kDown, w.down, activate(up)));
+      if (watch_.hidden) watch_.hidden(layer, hidden[t]);
     }
   }
 
@@ -182,6 +203,7 @@ class ReferenceModel {
   const Checkpoint& checkpoint_;
   const ModelConfig& c_;
   const std::vector<LayerWeights>& layers_;
+  Watch watch_;
 };
 
 }  // namespace llmpq

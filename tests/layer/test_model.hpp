@@ -131,6 +131,7 @@ struct RunnerSetup {
   ActivationType activation = ActivationType::kF32;
   std::string isa = "auto";
   int threads = 2;
+  LayerObserver* observer = nullptr;
 };
 
 /// A whole model in one process. Sequences take their blocks as they grow, in an order that is not
@@ -212,7 +213,8 @@ class Runner {
 
   std::vector<std::vector<float>> run(const Rows& host_rows) {
     const RowsView rows = rows_.upload(host_rows, *context_);
-    const LayerRun with{config_, backend_->ops(), *context_, setup_.activation, workspace_};
+    const LayerRun with{config_,           backend_->ops(), *context_,
+                        setup_.activation, workspace_,      setup_.observer};
     const LayerRun head{config_, backend_->ops(), *context_, ActivationType::kF32, workspace_};
     forward_embedding(with, embedding_, rows);
     for (size_t i = 0; i < layers_.size(); ++i)

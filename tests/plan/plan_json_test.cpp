@@ -80,6 +80,22 @@ TEST(PlanJson, SizesAndComputedFieldsMayBeMissing) {
   EXPECT_EQ(to_json(parse_plan(text, "again")), text);
 }
 
+TEST(PlanJson, FiguresOfASolverAreKept) {
+  Plan plan = two_stages();
+  plan.figures = {"cluster 3", 7, 12.5, std::nullopt, 0.25, 13.75, 13.7, 0.01};
+  const std::string text = to_json(plan);
+  const PlanFigures back = parse_plan(text, "p.json").figures;
+  EXPECT_EQ(back.problem, "cluster 3");
+  EXPECT_EQ(back.batching, 7);
+  EXPECT_EQ(back.time_s, 12.5);
+  EXPECT_FALSE(back.simulated_s);
+  EXPECT_EQ(back.omega, 0.25);
+  EXPECT_EQ(back.objective, 13.75);
+  EXPECT_EQ(back.lower_bound, 13.7);
+  EXPECT_EQ(back.solve_s, 0.01);
+  EXPECT_HAS(text, "\"simulated_s\": null");
+}
+
 struct Broken {
   const char *from, *to, *sentence;
 };

@@ -1,0 +1,76 @@
+#include "commands/scoring.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/file.hpp"
+#include "commands/share.hpp"
+#include "kernels/check.hpp"
+
+namespace llmpq {
+namespace {
+
+constexpr int64_t kLongestText = int64_t{1} << 30;
+
+}  // namespace
+
+int64_t window_tokens(const Job& job, const Input& input) {
+  const int64_t window = job.window.value_or(input.max_model_len);
+  CHECK(window >= 2 && window <= input.max_model_len, Exit::kUsage,
+        "--window {}: want 2 to {}, the context", window, input.max_model_len);
+  return window;
+}
+
+std::vector<int32_t> text_tokens(const Job& job, const Input& input) {
+  CHECK(input.tokenizer, Exit::kModel, "{}: a text needs the model's tokenizer.json",
+        job.model.string());
+  const std::string text = read_file(job.text, kLongestText, Exit::kPrompts);
+  std::vector<int32_t> tokens = input.tokenizer->encode(text);
+  CHECK(tokens.size() >= 2, Exit::kPrompts, "{}: {} tokens, want at least 2 to score one",
+        job.text.string(), tokens.size());
+  return tokens;
+}
+
+Job scoring_job(const Job& job) {
+  Job scoring = job;
+  scoring.prefill_tokens = job.prefill_tokens.value_or(128);
+  scoring.decode_batch = scoring.prefill_tokens;
+  scoring.lanes = 1;
+  return scoring;
+}
+
+void measure_windows(const std::vector<ScoreWindow>& windows, Input& input) {
+  size_t longest = 0;
+  for (const ScoreWindow& window : windows) longest = std::max(longest, window.tokens.size());
+  input.lengths.rows = static_cast<int64_t>(windows.size());
+  input.lengths.longest_sequence = static_cast<int64_t>(longest);
+}
+
+std::vector<WindowScore> score_windows(const Mpi& mpi, const ScoringRun& run) {
+  Share share = load_share(mpi, run.job, run.input, run.machines, run.plan);
+  if (share.stage) share.stage->observe(run.observer);
+  std::vector<WindowScore> scores;
+  or_abort(mpi, [&] {
+    Bell bell;
+    std::optional<Scorer> scorer;
+    if (mpi.rank() == 0)
+      scorer.emplace(scheduler_config(run.plan), make_driver_links(mpi, run.plan.pipelines[0]),
+                     run.windows);
+    run_share(
+        mpi, share, run.plan,
+        {.bell = bell, .conductor = scorer ? &*scorer : nullptr, .tick = {}, .timeline = nullptr});
+    if (scorer) scores = scorer->scores();
+  });
+  return scores;
+}
+
+TotalScore total(const std::vector<WindowScore>& scores) {
+  TotalScore sum;
+  for (const WindowScore& score : scores) {
+    sum.log_likelihood += score.log_likelihood;
+    sum.tokens += score.tokens;
+  }
+  return sum;
+}
+
+}  // namespace llmpq

@@ -1,0 +1,48 @@
+// Scoring texts under a plan: what eval and sensitivity do alike.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/mpi.hpp"
+#include "commands/machines.hpp"
+#include "commands/prepare.hpp"
+#include "layer/observer.hpp"
+#include "pipeline/score.hpp"
+
+namespace llmpq {
+
+/// Tokens of a window, as --window says. Error(kUsage).
+int64_t window_tokens(const Job& job, const Input& input);
+/// The tokens of --text; at least two. Error(kPrompts), or (kModel) without a tokenizer.
+std::vector<int32_t> text_tokens(const Job& job, const Input& input);
+
+/// The job as a scoring run plans it: every row of a chunk may be scored, so the head must have
+/// room for a whole chunk, which is what the planner knows as a decode batch.
+Job scoring_job(const Job& job);
+/// Tells the planner what the windows ask for: called on rank 0 before decide().
+void measure_windows(const std::vector<ScoreWindow>& windows, Input& input);
+
+/// A plan to score windows with. `windows` are rank 0's; `observer` sees what this rank's stage
+/// does and may be null.
+struct ScoringRun {
+  const Job& job;
+  const Input& input;
+  const Machines& machines;
+  const Plan& plan;
+  const std::vector<ScoreWindow>& windows;
+  LayerObserver* observer = nullptr;
+};
+/// Loads the plan's layers, scores, and gives the memory back. The scores by window on rank 0,
+/// nothing elsewhere. Collective; what fails during the run ends all ranks.
+std::vector<WindowScore> score_windows(const Mpi& mpi, const ScoringRun& run);
+
+struct TotalScore {
+  double log_likelihood = 0;
+  int64_t tokens = 0;
+  /// Of a token, in nats: the logarithm of the perplexity.
+  double mean_loss() const { return -log_likelihood / static_cast<double>(tokens); }
+};
+TotalScore total(const std::vector<WindowScore>& scores);
+
+}  // namespace llmpq

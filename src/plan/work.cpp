@@ -1,0 +1,50 @@
+#include "plan/work.hpp"
+
+#include <algorithm>
+
+#include "kernels/check.hpp"
+#include "layer/step_shape.hpp"
+
+namespace llmpq {
+namespace {
+
+/// Keys of `rows` rows from `position` on, of which each looks at `window` at most.
+double windowed_keys(int64_t position, int64_t rows, int64_t window) {
+  const int64_t growing = window == 0 ? rows : std::clamp<int64_t>(window - position, 0, rows);
+  return static_cast<double>(keys_of(position, growing)) +
+         static_cast<double>(rows - growing) * static_cast<double>(window);
+}
+
+}  // namespace
+
+Work work_of(std::span<const SequenceLength> lengths, int64_t kv_block_tokens) {
+  Work work;
+  for (const SequenceLength& length : lengths) {
+    CHECK(length.prompt >= 1 && length.output >= 1 && length.count >= 1, Exit::kUsage,
+          "a sequence has {} prompt tokens and {} output tokens: want at least one of each",
+          length.prompt, length.output);
+    const auto count = static_cast<double>(length.count);
+    const int64_t tokens = length.prompt + length.output;
+    work.sequences += count;
+    work.prefill_rows += count * static_cast<double>(length.prompt);
+    work.decode_rows += count * static_cast<double>(length.output - 1);
+    const auto blocks = static_cast<double>((tokens + kv_block_tokens - 1) / kv_block_tokens);
+    work.blocks += count * blocks;
+    work.most_blocks = std::max(work.most_blocks, blocks);
+    work.longest_sequence = std::max(work.longest_sequence, tokens);
+  }
+  CHECK(work.sequences > 0, Exit::kUsage, "there is no sequence to plan for");
+  return work;
+}
+
+WorkKeys keys_of(std::span<const SequenceLength> lengths, int64_t window) {
+  WorkKeys keys;
+  for (const SequenceLength& length : lengths) {
+    const auto count = static_cast<double>(length.count);
+    keys.prefill += count * windowed_keys(0, length.prompt, window);
+    keys.decode += count * windowed_keys(length.prompt, length.output - 1, window);
+  }
+  return keys;
+}
+
+}  // namespace llmpq
