@@ -136,7 +136,7 @@ class ProblemMaker {
 };
 
 /// The objective of the best plan by trying every order, split and format; infinity if none keeps
-/// the rules. Formulas from planner.md, not from the code under test.
+/// the rules. Formulas from src/plan/README.md, not from the code under test.
 class BruteForce {
  public:
   explicit BruteForce(const Problem& problem) : problem_(problem) {
