@@ -41,12 +41,7 @@
 #include <cstdint>
 
 #include "kernels/formats.hpp"
-
-#ifdef __CUDACC__
-#define LLMPQ_HOST_DEVICE __host__ __device__
-#else
-#define LLMPQ_HOST_DEVICE
-#endif
+#include "kernels/host_device.hpp"
 
 namespace llmpq::cuda {
 
