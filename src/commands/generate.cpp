@@ -121,7 +121,7 @@ int run_generate(const Job& job) {
   const Plan plan = decide(mpi, kept, input, machines);
   Share share = load_share(mpi, job, input, machines, plan);
   mpi.agreed([&] {
-    if (mpi.rank() == 0) begin_output(job, input, share.arithmetic, output);
+    if (mpi.rank() == 0) begin_output(job, input, plan, share.arithmetic, output);
   });
 
   Timeline timeline{.rank = mpi.rank(), .computing = {}, .transfers = {}};

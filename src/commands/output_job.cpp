@@ -111,13 +111,14 @@ OutputJob open_output(const Job& job, const Input& input, OutputState state) {
   return output;
 }
 
-void begin_output(const Job& job, const Input& input, const std::vector<std::string>& arithmetic,
-                  OutputJob& output) {
+void begin_output(const Job& job, const Input& input, const Plan& plan,
+                  const std::vector<std::string>& arithmetic, OutputJob& output) {
   if (output.journal)
     check_arithmetic(output.journal->head().versions, arithmetic,
                      OutputPaths(output.path).part.string());
   else
-    output.journal = Journal::create(output.path, journal_head(job, input, arithmetic));
+    output.journal =
+        Journal::create(output.path, journal_head(job, input, arithmetic), to_json(plan));
 }
 
 Job keep_formats(const Job& job, const OutputJob& output) {

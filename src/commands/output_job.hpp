@@ -10,6 +10,7 @@
 #include "commands/prepare.hpp"
 #include "output/journal.hpp"
 #include "output/output_files.hpp"
+#include "plan/plan.hpp"
 
 namespace llmpq {
 
@@ -30,10 +31,10 @@ struct OutputJob {
 OutputJob open_output(const Job& job, const Input& input, OutputState state);
 
 /// Begins the journal of a fresh job: the first change on disk, when nothing can go wrong any more
-/// that the user would have to mend first. `arithmetic`: of the ranks, stored with a fresh one;
-/// Error(kOutput) if a continued one has rows of ranks that round otherwise.
-void begin_output(const Job& job, const Input& input, const std::vector<std::string>& arithmetic,
-                  OutputJob& output);
+/// that the user would have to mend first. The plan and the `arithmetic` of the ranks are stored
+/// with a fresh one; Error(kOutput) if a continued one has rows of ranks that round otherwise.
+void begin_output(const Job& job, const Input& input, const Plan& plan,
+                  const std::vector<std::string>& arithmetic, OutputJob& output);
 
 /// The job with the formats of the plan that the journal's first rows were made with: they belong
 /// to the job, as sampling does. Error(kOutput) if the job asks for others.

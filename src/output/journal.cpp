@@ -61,12 +61,14 @@ Journal::Journal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Journal::~Journal() = default;
 
 std::unique_ptr<Journal> Journal::create(const std::filesystem::path& output,
-                                         const JournalHead& head) {
+                                         const JournalHead& head, const std::string& plan) {
   const OutputPaths paths(output);
-  auto file = JournalFile::create(paths.fresh, head);
+  std::unique_ptr<Journal> journal(
+      new Journal(std::make_unique<Impl>(JournalFile::create(paths.fresh, head), CommitRecord{})));
+  if (!plan.empty()) journal->add_plan(plan);
+  journal->commit();
   rename_durably(paths.fresh, paths.part, kCode);
-  return std::unique_ptr<Journal>(
-      new Journal(std::make_unique<Impl>(std::move(file), CommitRecord{})));
+  return journal;
 }
 
 std::unique_ptr<Journal> Journal::resume(const std::filesystem::path& output) {

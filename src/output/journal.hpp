@@ -22,9 +22,10 @@ struct JournalCounts {
 class Journal : public RowSink {
  public:
   /// A new journal at OUTPUT.part; one that stands there is replaced when the new one is ready.
-  /// Hold the OutputLock before. Error(kOutput).
+  /// `plan`, if any, is in it from its first moment: whoever goes on after a kill finds the
+  /// formats. Hold the OutputLock before. Error(kOutput).
   static std::unique_ptr<Journal> create(const std::filesystem::path& output,
-                                         const JournalHead& head);
+                                         const JournalHead& head, const std::string& plan = "");
   /// Goes on with OUTPUT.part, whatever killed its writer: checks it against its checksums,
   /// repairs a copy and puts that in its place. Error(kOutput) if it is torn or foreign.
   static std::unique_ptr<Journal> resume(const std::filesystem::path& output);

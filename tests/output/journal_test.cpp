@@ -55,6 +55,13 @@ TEST_F(JournalTest, CommittedRowsAreReadableWhileTheJobRuns) {
   }
 }
 
+TEST_F(JournalTest, TheFirstPlanIsThereFromTheFirstMoment) {
+  { const auto journal = Journal::create(output_, sample_head(0, 3), R"({"mix": 1})"); }
+  const auto journal = Journal::resume(output_);
+  EXPECT_EQ(journal->plans(), std::vector<std::string>{R"({"mix": 1})"});
+  EXPECT_EQ(journal->counts().done, 0);
+}
+
 TEST_F(JournalTest, ResumeKnowsWhatIsDoneAndGoesOn) {
   {
     const auto journal = Journal::create(output_, sample_head(0, 50));

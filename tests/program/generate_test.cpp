@@ -175,7 +175,8 @@ TEST_F(Generate, AKilledRunGoesOnAndGivesTheSameFile) {
   const std::string part = scratch_.path("out.h5") + ".part";
   bool was_killed = false;
   for (int kills = 0; kills < 3; ++kills) {
-    const ProgramRun dead = run_program(killed, 2, {.kill_after_s = 0.8 + 0.4 * kills});
+    const ProgramRun dead =
+        run_program(killed, 2, {.kill_after_s = 0.1 + 0.4 * kills, .kill_file = part});
     was_killed |= dead.exit_code == 137;
   }
   ASSERT_TRUE(was_killed) << "every run ended before it was killed";

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -65,11 +66,17 @@ void kill_all(pid_t pid, rusage& usage) {
 }
 
 /// The exit code as a shell has it; what the process used goes to `usage`.
-int wait_or_kill(pid_t pid, double kill_after_s, rusage& usage) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(kill_after_s);
+int wait_or_kill(pid_t pid, const RunLimits& limits, rusage& usage) {
+  auto begin = std::chrono::steady_clock::now();
+  bool counting = limits.kill_file.empty();
   int status = 0;
   while (wait4(pid, &status, WNOHANG, &usage) == 0) {
-    if (std::chrono::steady_clock::now() > end) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!counting && std::filesystem::exists(limits.kill_file)) {
+      counting = true;
+      begin = now;
+    }
+    if (counting && now - begin > std::chrono::duration<double>(limits.kill_after_s)) {
       kill_all(pid, usage);
       return 137;
     }
@@ -94,7 +101,7 @@ ProgramRun run_program(const std::vector<std::string>& arguments, int ranks,
   if (pid == 0) execute(words, stem, limits);
   ProgramRun run;
   rusage usage{};
-  run.exit_code = wait_or_kill(pid, limits.kill_after_s, usage);
+  run.exit_code = wait_or_kill(pid, limits, usage);
   run.max_rss_kib = usage.ru_maxrss;
   run.out = content_and_remove(stem + ".out");
   run.err = content_and_remove(stem + ".err");

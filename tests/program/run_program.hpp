@@ -17,8 +17,9 @@ struct ProgramRun {
 
 /// How a program is run.
 struct RunLimits {
-  double kill_after_s = 120;  ///< then all its processes get SIGKILL: exit code 137
-  bool gpus = false;          ///< whether the program sees the GPUs that the machine may have
+  double kill_after_s = 120;   ///< then all its processes get SIGKILL: exit code 137
+  std::string kill_file = {};  ///< the time until the kill begins when this file is there
+  bool gpus = false;           ///< whether the program sees the GPUs that the machine may have
   std::vector<std::pair<std::string, std::string>> environment = {};  ///< besides the test's own
 };
 
