@@ -21,8 +21,6 @@ namespace {
 
 using Curves = std::map<Format, Curve> LatencyModel::*;
 
-constexpr int64_t kActivationBytes = 4;  ///< f32 between stages
-
 bool all_have(const PlanningData& data, Curves curves, Format format) {
   return std::all_of(data.profiles.begin(), data.profiles.end(), [&](const DeviceProfile& profile) {
     return (profile.model.*curves).contains(format);
@@ -91,6 +89,9 @@ std::vector<int> classify_layers(const PlanRequest& request, std::vector<LayerCl
 TableSetup table_setup(const PlanRequest& request, const PlanningData& data, Problem& problem) {
   TableSetup setup;
   setup.work = work_of(data.lengths, request.kv_block_tokens);
+  // Of sampled lengths the longest may not have been seen.
+  setup.work.most_blocks =
+      std::max(setup.work.most_blocks, static_cast<double>(least_kv_blocks(request)));
   setup.formats = choose_formats(request, data);
   setup.head = choose_head(request, data);
   const auto of_layer = classify_layers(request, setup.classes);
@@ -152,7 +153,7 @@ void fill_devices(const PlanRequest& request, const PlanningData& data, Problem&
       per_byte.push_back(link.s_per_byte);
     }
   }
-  links.activation_bytes_per_token = static_cast<double>(request.config.hidden * kActivationBytes);
+  links.activation_bytes_per_token = static_cast<double>(activation_row_bytes(request.config));
   links.in_sum = true;
 }
 
@@ -224,6 +225,11 @@ void fill_batchings(const PlanRequest& request, const TableSetup& setup, BatchCh
 }
 
 }  // namespace
+
+int64_t activation_row_bytes(const ModelConfig& config) {
+  constexpr int64_t kActivationBytes = 4;  // f32 between stages
+  return config.hidden * kActivationBytes;
+}
 
 MadeProblem make_problem(const PlanRequest& request, const PlanningData& data) {
   const size_t ranks = request.ranks.size();

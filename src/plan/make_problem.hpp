@@ -37,6 +37,9 @@ struct MadeProblem {
   std::vector<int32_t> kv_blocks;   ///< likewise
 };
 
+/// What one token row takes on its way from stage to stage.
+int64_t activation_row_bytes(const ModelConfig& config);
+
 /// Formats: as wished; else 16 bit (f16 where a device has no bf16), w8, w4, w3, as far as a device
 /// has times for them. A wish for sizes or the mix leaves the choices that agree with it;
 /// --layers-per-stage is not looked at. Choices whose KV cache and smallest weights exceed all

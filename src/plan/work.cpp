@@ -25,13 +25,16 @@ Work work_of(std::span<const SequenceLength> lengths, int64_t kv_block_tokens) {
           length.prompt, length.output);
     const auto count = static_cast<double>(length.count);
     const int64_t tokens = length.prompt + length.output;
+    const int64_t most = length.prompt + std::max(length.output, length.most_output);
+    const auto blocks_of = [&](int64_t n) {
+      return static_cast<double>((n + kv_block_tokens - 1) / kv_block_tokens);
+    };
     work.sequences += count;
     work.prefill_rows += count * static_cast<double>(length.prompt);
     work.decode_rows += count * static_cast<double>(length.output - 1);
-    const auto blocks = static_cast<double>((tokens + kv_block_tokens - 1) / kv_block_tokens);
-    work.blocks += count * blocks;
-    work.most_blocks = std::max(work.most_blocks, blocks);
-    work.longest_sequence = std::max(work.longest_sequence, tokens);
+    work.blocks += count * blocks_of(tokens);
+    work.most_blocks = std::max(work.most_blocks, blocks_of(most));
+    work.longest_sequence = std::max(work.longest_sequence, most);
   }
   CHECK(work.sequences > 0, Exit::kUsage, "there is no sequence to plan for");
   return work;

@@ -9,8 +9,9 @@ namespace llmpq {
 
 /// One sequence, or `count` alike, in tokens.
 struct SequenceLength {
-  int64_t prompt = 0, output = 0;
+  int64_t prompt = 0, output = 0;  ///< the output as it is expected
   int64_t count = 1;
+  int64_t most_output = 0;  ///< that it may have, which KV blocks must hold; 0: no more than that
 };
 
 struct Work {

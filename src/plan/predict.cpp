@@ -1,0 +1,179 @@
+#include "plan/predict.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "kernels/check.hpp"
+
+namespace llmpq {
+namespace {
+
+/// Layers of a stage that take the same time.
+struct EqualLayers {
+  Format format = Format::kBf16;
+  int64_t window = 0;  ///< tokens, 0: none
+  double count = 0;
+};
+
+std::vector<EqualLayers> equal_layers(const StagePlan& stage, const ModelConfig& config) {
+  std::vector<EqualLayers> all;
+  for (int64_t layer = stage.layer_begin; layer < stage.layer_end; ++layer) {
+    const Format format = stage.formats.at(static_cast<size_t>(layer - stage.layer_begin));
+    const auto index = static_cast<size_t>(layer);
+    const int64_t window = index < config.window.size() ? config.window[index] : 0;
+    auto at = std::find_if(all.begin(), all.end(), [&](const EqualLayers& layers) {
+      return layers.format == format && layers.window == window;
+    });
+    if (at == all.end()) at = all.insert(at, {format, window, 0});
+    at->count += 1;
+  }
+  return all;
+}
+
+StepShape within_window(StepShape shape, int64_t window) {
+  if (window == 0) return shape;
+  shape.prefill_keys = std::min(shape.prefill_keys, shape.prefill_rows * window);
+  shape.decode_keys = std::min(shape.decode_keys, shape.decode_rows * window);
+  return shape;
+}
+
+const DeviceProfile& device_of(const PlanningData& data, int rank) {
+  return data.profiles.at(data.profile_of.at(static_cast<size_t>(rank)));
+}
+
+/// Messages of rank 0 are short: only the latency counts.
+double message_s(const PlanningData& data, int from, int to) {
+  return from == to ? 0 : data.link(from, to).latency_s;
+}
+
+int64_t sequences_of(std::span<const SequenceLength> lengths) {
+  int64_t sum = 0;
+  for (const SequenceLength& length : lengths) sum += length.count;
+  return sum;
+}
+
+void scale(SimulationResult& result, double factor) {
+  result.seconds *= factor;
+  for (int64_t* count :
+       {&result.rows, &result.failed_rows, &result.prompt_tokens, &result.output_tokens,
+        &result.prefill_rows, &result.decode_rows, &result.preemptions, &result.steps.prefill,
+        &result.steps.decode, &result.steps.mixed})
+    *count = std::llround(static_cast<double>(*count) * factor);
+  for (SimulatedStage& stage : result.stages)
+    for (double* seconds :
+         {&stage.busy_s.prefill, &stage.busy_s.decode, &stage.busy_s.mixed, &stage.idle_s})
+      *seconds *= factor;
+  for (double& seconds : result.link_busy_s) seconds *= factor;
+}
+
+/// Rows of a step that look at as many keys as those of the work do on average.
+StepShape average_step(const Work& work, const WorkKeys& keys, int64_t prefill, int64_t decode) {
+  const auto share = [](int64_t rows, double all_keys, double all_rows) {
+    return std::llround(static_cast<double>(rows) * all_keys / std::max(1.0, all_rows));
+  };
+  StepShape shape;
+  shape.prefill_rows = prefill;
+  shape.prefill_keys = share(prefill, keys.prefill, work.prefill_rows);
+  shape.decode_rows = decode;
+  shape.decode_keys = share(decode, keys.decode, work.decode_rows);
+  shape.samples = decode + std::llround(static_cast<double>(prefill) / work.prompt());
+  return shape;
+}
+
+}  // namespace
+
+StageSeconds stage_seconds(const Plan& plan, size_t stage, const ModelConfig& config,
+                           const DeviceProfile& device) {
+  const auto& stages = plan.pipelines.at(0).stages;
+  const LatencyModel& model = device.model;
+  auto layers = equal_layers(stages.at(stage), config);
+  for (const EqualLayers& equal : layers)
+    CHECK(model.layer.contains(equal.format), Exit::kUsage,
+          "stage {} of the plan has layers in {}, for which the profile of {} has no times", stage,
+          name(equal.format), device.device);
+  const bool first = stage == 0, last = stage + 1 == stages.size();
+  const Format head = plan.head_format;
+  CHECK(!last || model.head.contains(head), Exit::kUsage,
+        "the plan's head is in {}, for which the profile of {} has no times", name(head),
+        device.device);
+  return [layers = std::move(layers), first, last, head, model](const StepShape& shape) {
+    double seconds = first ? embedding_seconds(model, shape) : 0;
+    if (last) seconds += *head_seconds(model, head, shape);
+    for (const EqualLayers& equal : layers)
+      seconds +=
+          equal.count * *layer_seconds(model, equal.format, within_window(shape, equal.window));
+    return seconds;
+  };
+}
+
+SimulationSetup simulation_setup(const Plan& plan, const PlanRequest& request,
+                                 const PlanningData& data) {
+  const auto& stages = plan.pipelines.at(0).stages;
+  SimulationSetup setup;
+  setup.scheduler = scheduler_config(plan);
+  setup.max_model_len = request.max_model_len;
+  const auto row_bytes = static_cast<double>(activation_row_bytes(request.config));
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const int rank = stages[i].ranks.at(0);
+    setup.stages.push_back(stage_seconds(plan, i, request.config, device_of(data, rank)));
+    setup.control_s = std::max(setup.control_s, message_s(data, 0, rank));
+    if (i > 0) setup.links.push_back({data.link(stages[i - 1].ranks.at(0), rank), row_bytes});
+  }
+  setup.result_s = message_s(data, stages.back().ranks.at(0), 0);
+  return setup;
+}
+
+std::vector<SimulatedRow> simulated_rows(std::span<const SequenceLength> lengths, int64_t most,
+                                         uint64_t seed) {
+  const int64_t all = sequences_of(lengths), count = std::min(all, most);
+  std::vector<SimulatedRow> rows;
+  std::mt19937_64 random(seed);
+  auto length = lengths.begin();
+  int64_t end = all > 0 ? length->count : 0;  // of the sequences up to this length
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t begin_of_part = i * all / count, part = (i + 1) * all / count - begin_of_part;
+    const int64_t sequence =
+        begin_of_part + static_cast<int64_t>(random() % static_cast<uint64_t>(part));
+    while (sequence >= end) end += (++length)->count;
+    rows.push_back(
+        {length->prompt, std::max(length->most_output, length->output), length->output, 0});
+  }
+  return rows;
+}
+
+SimulationResult predict(const Plan& plan, const PlanRequest& request, const PlanningData& data,
+                         std::span<const SimulatedRow> rows) {
+  return simulate(simulation_setup(plan, request, data), rows);
+}
+
+SimulationResult predict(const Plan& plan, const PlanRequest& request, const PlanningData& data,
+                         int64_t most_rows) {
+  constexpr int64_t kFillings = 8;  // with few, filling and draining would be all that is seen
+  const int64_t places = int64_t{plan.lanes} * plan.decode_batch;
+  const auto rows =
+      simulated_rows(data.lengths, std::max(most_rows, kFillings * places), data.seed);
+  SimulationResult result = predict(plan, request, data, rows);
+  const int64_t all = sequences_of(data.lengths);
+  if (std::ssize(rows) < all)
+    scale(result, static_cast<double>(all) / static_cast<double>(rows.size()));
+  return result;
+}
+
+void fill_stage_seconds(const PlanRequest& request, const PlanningData& data, Plan& plan) {
+  const Work work = work_of(data.lengths, request.kv_block_tokens);
+  const WorkKeys keys = keys_of(data.lengths, 0);
+  const StepShape chunk = average_step(work, keys, plan.prefill_tokens, 0);
+  const StepShape step =
+      average_step(work, keys, plan.mix == Mix::kMixed ? plan.prefill_tokens : 0,
+                   std::min<int64_t>(plan.decode_batch, std::llround(work.sequences)));
+  auto& stages = plan.pipelines.at(0).stages;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const auto seconds =
+        stage_seconds(plan, i, request.config, device_of(data, stages[i].ranks.at(0)));
+    stages[i].prefill_s = seconds(chunk);
+    stages[i].decode_s = seconds(step);
+  }
+}
+
+}  // namespace llmpq
