@@ -108,4 +108,19 @@ CostFloor cost_floor(const Problem& problem, const BatchingCosts& costs) {
   return floor;
 }
 
+std::vector<BatchingFloor> batchings_by_floor(const Problem& problem) {
+  std::vector<BatchingFloor> floors;
+  for (size_t i = 0; i < problem.batchings.size(); ++i) {
+    const bool with_omega = problem.theta > 0 || problem.max_omega;
+    const BatchingCosts costs = batching_costs(problem, problem.batchings[i], with_omega);
+    const CostFloor floor = cost_floor(problem, costs);
+    if (std::max(floor.x[0], floor.x[1]) < kInfinity)
+      floors.push_back({floor.objective(problem, costs, floor.x), static_cast<int>(i)});
+  }
+  std::sort(floors.begin(), floors.end(), [](const BatchingFloor& a, const BatchingFloor& b) {
+    return a.objective < b.objective;
+  });
+  return floors;
+}
+
 }  // namespace llmpq

@@ -19,4 +19,13 @@ struct CostFloor {
 
 CostFloor cost_floor(const Problem& problem, const BatchingCosts& costs);
 
+struct BatchingFloor {
+  double objective = 0;  ///< of every plan of the batching at the least
+  int batching = 0;
+};
+
+/// The batchings under which the devices may hold all layers, the lowest floor first: whoever tries
+/// them one by one can stop where the floor reaches what was found.
+std::vector<BatchingFloor> batchings_by_floor(const Problem& problem);
+
 }  // namespace llmpq

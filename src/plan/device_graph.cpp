@@ -111,4 +111,20 @@ DeviceGraph make_device_graph(const Problem& problem, int64_t most_nodes) {
   return maker.count_nodes() <= most_nodes ? maker.by_counts() : maker.without_counts();
 }
 
+std::vector<int> ranks_along(const std::vector<ProblemGroup>& groups, const std::vector<int>& order,
+                             const std::vector<DeviceArc>& path) {
+  std::vector<int> ranks;
+  std::vector<size_t> used(groups.size());
+  for (const DeviceArc& arc : path) {
+    const auto g = static_cast<size_t>(arc.group);
+    if (!order.empty()) {
+      ranks.push_back(order[static_cast<size_t>(arc.to - 1)]);
+    } else {
+      if (used[g] == groups[g].ranks.size()) return {};
+      ranks.push_back(groups[g].ranks[used[g]++]);
+    }
+  }
+  return ranks;
+}
+
 }  // namespace llmpq

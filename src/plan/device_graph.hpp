@@ -29,4 +29,9 @@ struct DeviceGraph {
 /// where links cost something).
 DeviceGraph make_device_graph(const Problem& problem, int64_t most_nodes);
 
+/// The ranks of the devices along a path: in a fixed order the arcs say which, else the devices of
+/// a group are taken as they come. Empty: a group has too few.
+std::vector<int> ranks_along(const std::vector<ProblemGroup>& groups, const std::vector<int>& order,
+                             const std::vector<DeviceArc>& path);
+
 }  // namespace llmpq

@@ -16,14 +16,6 @@ const auto at = [](const auto& list, int index) -> const auto& {
   return list[static_cast<size_t>(index)];
 };
 
-/// -1 if the rank is in no group.
-int group_of(const Problem& problem, int rank) {
-  for (size_t g = 0; g < problem.groups.size(); ++g)
-    for (const int member : problem.groups[g].ranks)
-      if (member == rank) return static_cast<int>(g);
-  return -1;
-}
-
 double transfer_s(const Problem& problem, int from, int to, int64_t rows) {
   const ProblemLinks& links = problem.links;
   return at(at(links.latency_s, from), to) + at(at(links.s_per_byte, from), to) *
@@ -75,8 +67,8 @@ Steps steps_of(const Problem& problem, const Assignment& assignment, const Batch
   };
   for (const StageScore& stage : stages) add(stage.prefill_s, stage.decode_s, true);
   for (size_t i = 1; i < stages.size(); ++i) {
-    const int from = group_of(problem, assignment.stages[i - 1].rank);
-    const int to = group_of(problem, assignment.stages[i].rank);
+    const int from = problem.group_of(assignment.stages[i - 1].rank);
+    const int to = problem.group_of(assignment.stages[i].rank);
     add(transfer_s(problem, from, to, at(problem.prefill_tokens, batching.prefill)),
         transfer_s(problem, from, to, at(problem.decode_sequences, batching.decode)),
         problem.links.in_sum);
@@ -117,7 +109,7 @@ std::string broken_stage(const Problem& problem, const Assignment& assignment, s
   if (stage.begin != next || stage.end <= next || stage.end > problem.layers)
     return fmt::format("{}layers [{}, {}) do not follow layer {}", where, stage.begin, stage.end,
                        next);
-  const int group = group_of(problem, stage.rank);
+  const int group = problem.group_of(stage.rank);
   if (group < 0) return fmt::format("{}rank {} is not in the problem", where, stage.rank);
   if (static_cast<int>(stage.formats.size()) != stage.end - stage.begin)
     return fmt::format("{}{} formats for {} layers", where, stage.formats.size(),
@@ -153,7 +145,7 @@ Score evaluate(const Problem& problem, const Assignment& assignment) {
   const Batching& batching = at(problem.batchings, assignment.batching);
   Score score;
   for (const AssignedStage& stage : assignment.stages) {
-    score.stages.push_back(score_stage(problem, batching, group_of(problem, stage.rank), stage));
+    score.stages.push_back(score_stage(problem, batching, problem.group_of(stage.rank), stage));
     for (int layer = stage.begin; layer < stage.end; ++layer)
       score.omega += at(at(problem.omega, layer), at(stage.formats, layer - stage.begin));
   }
@@ -175,7 +167,7 @@ std::string broken_rule(const Problem& problem, const Assignment& assignment) {
   const Score score = evaluate(problem, assignment);
   for (size_t i = 0; i < score.stages.size(); ++i) {
     const int rank = assignment.stages[i].rank;
-    const double memory = at(problem.groups, group_of(problem, rank)).memory_bytes;
+    const double memory = at(problem.groups, problem.group_of(rank)).memory_bytes;
     if (score.stages[i].bytes > memory)
       return fmt::format("stage {}: rank {} needs {:.0f} bytes of {:.0f}", i, rank,
                          score.stages[i].bytes, memory);

@@ -8,23 +8,6 @@ namespace {
 /// Better by less than this is rounding.
 constexpr double kRounding = 1e-12;
 
-/// The ranks of the stages: in a fixed order the arc says which, else devices of a group are taken
-/// as they come. Empty: a group has too few.
-std::vector<int> ranks_of(const Problem& problem, const std::vector<BuiltStage>& stages) {
-  std::vector<int> ranks;
-  std::vector<size_t> used(problem.groups.size());
-  for (const BuiltStage& stage : stages) {
-    const auto g = static_cast<size_t>(stage.arc.group);
-    if (!problem.order.empty()) {
-      ranks.push_back(problem.order[static_cast<size_t>(stage.arc.to - 1)]);
-    } else {
-      if (used[g] == problem.groups[g].ranks.size()) return {};
-      ranks.push_back(problem.groups[g].ranks[used[g]++]);
-    }
-  }
-  return ranks;
-}
-
 }  // namespace
 
 double Incumbent::target() const {
@@ -32,7 +15,9 @@ double Incumbent::target() const {
 }
 
 bool Incumbent::offer(int batching, const std::vector<BuiltStage>& stages) {
-  const std::vector<int> ranks = ranks_of(problem_, stages);
+  std::vector<DeviceArc> path;
+  for (const BuiltStage& stage : stages) path.push_back(stage.arc);
+  const std::vector<int> ranks = ranks_along(problem_.groups, problem_.order, path);
   if (ranks.empty()) return false;
   Assignment assignment{batching, {}};
   for (size_t i = 0; i < stages.size(); ++i) {

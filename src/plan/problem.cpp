@@ -165,6 +165,19 @@ class Checker {
 
 }  // namespace
 
+int Problem::group_of(int rank) const {
+  for (size_t g = 0; g < groups.size(); ++g)
+    for (const int member : groups[g].ranks)
+      if (member == rank) return static_cast<int>(g);
+  return -1;
+}
+
+int Problem::devices() const {
+  size_t count = 0;
+  for (const ProblemGroup& group : groups) count += group.ranks.size();
+  return static_cast<int>(count);
+}
+
 void check_problem(const Problem& problem, const std::string& name) {
   Checker(problem, name).check();
 }

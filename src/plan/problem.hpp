@@ -69,6 +69,9 @@ struct Problem {
   int class_of(int layer) const {
     return layer_class.empty() ? 0 : layer_class[static_cast<size_t>(layer)];
   }
+  /// Index of the group that has the rank; -1: none.
+  int group_of(int rank) const;
+  int devices() const;
 };
 
 /// Error(kUsage) with a sentence that begins with `name`: a table is missing or has another size

@@ -20,10 +20,7 @@ const auto at = [](const auto& list, int index) -> const auto& {
 };
 
 const ProblemGroup& group_of(const Problem& problem, int rank) {
-  for (const ProblemGroup& group : problem.groups)
-    for (const int member : group.ranks)
-      if (member == rank) return group;
-  return problem.groups.at(0);  // cannot be: optimize() takes ranks from the groups
+  return at(problem.groups, problem.group_of(rank));
 }
 
 /// "w8 x3, w4 x2"
