@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "kernels/bench/machine_limits.hpp"
 #include "kernels/check.hpp"
+#include "kernels/peaks.hpp"
 
 namespace llmpq {
 namespace {
@@ -32,33 +32,6 @@ CudaBench open_bench(const std::string& device) {
   bench.host = make_cpu_backend(0, "auto");
   bench.threads = bench.host->make_context();
   return bench;
-}
-
-/// x += add over 1 GiB each: two streams are read, one is written.
-double measure_copy_gbps(CudaBench& bench) {
-  const int64_t count = int64_t{1} << (bench.dry ? 20 : 28);
-  Buffer x = bench.device->allocate(count * 4), add = bench.device->allocate(count * 4);
-  const double seconds = seconds_per_call(bench, 1, [&](int64_t) {
-    bench.ops().add(*bench.queue, {x.as<float>(), add.as<float>(), count});
-  });
-  return 3.0 * static_cast<double>(count) * 4e-9 / seconds;
-}
-
-/// A square bf16 product of random numbers (zeros would run faster).
-double measure_matmul_tflops(CudaBench& bench) {
-  const int64_t size = bench.dry ? 256 : 8192;
-  const std::vector<float> values = bench_numbers(size * size);
-  Matrix w;
-  w.n = w.k = size;
-  w.packed = bench.device->allocate(bench.device->packed_bytes(w.format, size, size));
-  bench.device->pack_rows(*bench.queue, w, 0, size, values.data());
-  Buffer x = upload(bench, values), y = bench.device->allocate(size * size * 4);
-  const LinearArgs args{x.as<float>(), &w,  nullptr, ActivationType::kBf16, size,
-                        y.as<float>(), size};
-  const double seconds =
-      seconds_per_call(bench, 1, [&](int64_t) { bench.ops().linear(*bench.queue, args); });
-  const auto n = static_cast<double>(size);
-  return 2 * n * n * n * 1e-12 / seconds;
 }
 
 /// One group; what breaks in it (out of memory, a failed launch) does not stop the others.
@@ -144,8 +117,11 @@ void print_wrong(CudaBench& bench, const std::string& name, const std::string& w
 int run_cuda_bench(const std::string& device) try {
   CudaBench bench = open_bench(device);
   const double began = seconds(Clock::kReal);
-  bench.copy_gbps = measure_copy_gbps(bench);
-  bench.matmul_tflops = measure_matmul_tflops(bench);
+  const OperationSizes sizes =
+      bench.dry ? OperationSizes{int64_t{4} << 20, 256, 0.01} : OperationSizes{};
+  const Peaks peaks = measure_operation_peaks(*bench.device, *bench.queue, sizes);
+  bench.copy_gbps = peaks.read_gbps;
+  bench.matmul_tflops = peaks.half_gflops * 1e-3;
   fmt::print(
       "{}: {:.0f} GB/s in x += add over 1 GiB (3 streams), {:.1f} TFLOP/s in a bf16 product "
       "of 8192 x 8192 x 8192{}.\n\n",

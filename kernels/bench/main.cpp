@@ -16,16 +16,13 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/bench/cuda_bench.hpp"
-#include "kernels/bench/machine_limits.hpp"
 #include "kernels/cpu/thread_pool.hpp"
+#include "kernels/peaks.hpp"
 
 namespace llmpq {
 namespace {
 
-struct Limits {
-  double read_gbps, fma_gflops;
-};
-Limits limits;
+Peaks limits;
 
 std::string setting(const char* name, const char* otherwise) {
   const char* value = std::getenv(name);
@@ -77,7 +74,7 @@ void report(benchmark::State& state, double bytes, double flops) {
   state.counters["of_read"] =
       Counter(bytes * 1e-9 / limits.read_gbps, Counter::kIsIterationInvariantRate);
   state.counters["of_fma"] =
-      Counter(flops * 1e-9 / limits.fma_gflops, Counter::kIsIterationInvariantRate);
+      Counter(flops * 1e-9 / limits.f32_gflops, Counter::kIsIterationInvariantRate);
 }
 
 /// Enough copies of the weights that a call finds none of them in the caches.
@@ -255,9 +252,12 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   const int threads = threads_used();
   const Clock clock = clock_used();
-  limits = {measure_read_gbps(threads, clock), measure_fma_gflops(threads, clock)};
-  std::printf("%d threads, %s time: read %.1f GB/s, f32 FMA %.0f GFLOP/s\n", threads,
-              clock == Clock::kCpu ? "CPU" : "real", limits.read_gbps, limits.fma_gflops);
+  const Isa isa = choose_isa(setting("LLMPQ_BENCH_ISA", "auto"));
+  ThreadPool pool(threads);
+  limits = measure_cpu_peaks(pool, isa, clock);
+  std::printf("%d threads, %s, %s time: read %.1f GB/s, f32 FMA %.0f GFLOP/s, int8 %.0f Gop/s\n",
+              threads, std::string(name(isa)).c_str(), clock == Clock::kCpu ? "CPU" : "real",
+              limits.read_gbps, limits.f32_gflops, limits.int8_gops);
   add_cases();
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();

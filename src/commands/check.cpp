@@ -16,6 +16,8 @@
 #include "commands/cli.hpp"
 #include "commands/machines.hpp"
 #include "commands/prepare.hpp"
+#include "kernels/cpu/isa.hpp"
+#include "profile/peaks.hpp"
 
 namespace llmpq {
 namespace {
@@ -183,6 +185,15 @@ void measure_gpus(const Mpi& mpi, Backend& backend, CheckReport& report) {
   }
 }
 
+/// Collective. Memory that is short on one rank is a finding, on all: nobody is measured alone.
+void find_peaks(const Mpi& mpi, const Job& job, Backend& backend, CheckReport& report) {
+  try {
+    report.peaks = measure_peaks_of_ranks(mpi, backend, choose_isa(job.isa));
+  } catch (const Error& error) {
+    warn(report, std::string("the peaks could not be measured: ") + error.what());
+  }
+}
+
 /// Collective: every rank opens the weights, rank 0 the tokenizer.
 void open_model_everywhere(const Mpi& mpi, const Job& job, CheckReport& report) {
   std::string model;
@@ -215,6 +226,7 @@ int run_check(const Job& job) {
     for (std::string& sentence : filled_gpus(report.ranks)) warn(report, std::move(sentence));
     choose_links(mpi, job, report);
     measure_gpus(mpi, *backend, report);
+    if (job.peaks) find_peaks(mpi, job, *backend, report);
   }
   report.transfers = measure_transfers(mpi);
   if (!job.model.empty()) open_model_everywhere(mpi, job, report);

@@ -78,6 +78,20 @@ std::string copies_text(const CheckReport& report) {
   return text.empty() ? "" : "\n" + text;
 }
 
+std::string rate_text(double rate) { return rate > 0 ? fmt::format("{:.0f}", rate) : "-"; }
+
+std::string peaks_table(const std::vector<Peaks>& peaks) {
+  if (peaks.empty()) return "";
+  Table table({"rank", "memory GB/s", "f32 GFLOP/s", "int8 Gop/s", "16 bit GFLOP/s"});
+  for (size_t rank = 0; rank < peaks.size(); ++rank)
+    table.add({std::to_string(rank), fmt::format("{:.1f}", peaks[rank].read_gbps),
+               rate_text(peaks[rank].f32_gflops), rate_text(peaks[rank].int8_gops),
+               rate_text(peaks[rank].half_gflops)});
+  return "\npeaks, all ranks at the same time (a GPU's memory: x += add; its 16 bit: a large "
+         "product)\n" +
+         table.text();
+}
+
 std::string findings_text(const CheckReport& report) {
   std::string text = "\n";
   for (const std::string& note : report.notes) text += note + "\n";
@@ -110,6 +124,11 @@ Json rank_json(const CheckReport& report, size_t i) {
   if (i < report.copies.size() && report.copies[i])
     json["copies"] = {{"to_host_gbps", report.copies[i]->to_host_gbps},
                       {"to_device_gbps", report.copies[i]->to_device_gbps}};
+  if (i < report.peaks.size())
+    json["peaks"] = {{"read_gbps", report.peaks[i].read_gbps},
+                     {"f32_gflops", report.peaks[i].f32_gflops},
+                     {"int8_gops", report.peaks[i].int8_gops},
+                     {"half_gflops", report.peaks[i].half_gflops}};
   return json;
 }
 
@@ -123,7 +142,7 @@ Exit CheckReport::code() const {
 
 std::string describe(const CheckReport& report) {
   std::string text = ranks_table(report.ranks) + links_text(report.links) +
-                     transfers_table(report) + copies_text(report);
+                     transfers_table(report) + copies_text(report) + peaks_table(report.peaks);
   if (!report.model.empty()) text += "\nmodel: " + report.model + "\n";
   return text + findings_text(report);
 }

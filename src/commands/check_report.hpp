@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/check.hpp"
+#include "kernels/peaks.hpp"
 #include "profile/inventory.hpp"
 #include "profile/links.hpp"
 #include "profile/transfers.hpp"
@@ -31,6 +32,7 @@ struct CheckReport {
   std::vector<CheckedLink> links;
   std::vector<RankTransfer> transfers;
   std::vector<std::optional<DeviceTransfer>> copies;  ///< by rank; nothing for a CPU
+  std::vector<Peaks> peaks;                           ///< by rank, if asked for
   std::string model;                                  ///< what was opened; empty: nothing
 
   /// The first error's.

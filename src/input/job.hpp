@@ -102,6 +102,9 @@ struct Job {
   int64_t calibration_tokens = 32768;  ///< of the text or the prompts
   int32_t calibration_runs = 12;       ///< 0: omega keeps no unit
 
+  // Check
+  bool peaks = false;  ///< measure what the devices can do at most
+
   // Log
   LogLevel log_level = LogLevel::kInfo;
   std::filesystem::path timeline;  ///< where to write the steps as text

@@ -315,6 +315,10 @@ std::vector<Option> reports() {
   return {
       {"json", group, kMachines | kInspect, "", "Print one JSON value instead of tables.",
        flag(&Job::json)},
+      {"peaks", group, kCheck, "",
+       "Measure what each rank can do at most: memory's speed, multiply-adds in f32 and int8 (on "
+       "a GPU a copy and a large product); all ranks at the same time, 1 to 3 s.",
+       flag(&Job::peaks)},
       {"timeline", group, kGenerate, "FILE",
        "Write what each stage did when, step by step, as text.",
        single(ValueType::kPath, &Job::timeline)},

@@ -53,6 +53,19 @@ TEST(CheckReport, ShowsGpusAndTheirCopies) {
   EXPECT_FALSE(json["ranks"][0].contains("gpu"));
 }
 
+TEST(CheckReport, PeaksAreThereIfMeasured) {
+  CheckReport report = report_of(2);
+  EXPECT_THAT(describe(report), Not(HasSubstr("GFLOP/s")));
+  report.peaks = {{.read_gbps = 41.25, .f32_gflops = 262, .int8_gops = 1500, .half_gflops = 0},
+                  {.read_gbps = 4380, .f32_gflops = 0, .int8_gops = 0, .half_gflops = 642000}};
+  const std::string text = describe(report);
+  EXPECT_THAT(text, testing::ContainsRegex("\n +0 +41\\.2 +262 +1500 +-\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\n +1 +4380\\.0 +- +- +642000\n"));
+  const auto json = parse_json(to_json(report), "the report", Exit::kInternal);
+  EXPECT_EQ(json["ranks"][0]["peaks"]["int8_gops"], 1500);
+  EXPECT_EQ(json["ranks"][1]["peaks"]["half_gflops"], 642000);
+}
+
 TEST(CheckReport, TransfersAreAMatrixOfFewRanksAndAListOfMany) {
   CheckReport report = report_of(2);
   report.transfers = {{.from = 0, .to = 1, .gbps = 5, .latency_us = 0.5}};

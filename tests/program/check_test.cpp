@@ -61,6 +61,16 @@ TEST(Check, TablesForPeople) {
   EXPECT_THAT(run.out, HasSubstr("GB/s"));
 }
 
+TEST(Check, PeaksOfEachRank) {
+  const auto json = check_json({"--backend", "cpu", "--peaks", "--threads", "1"}, 2);
+  for (const auto& rank : json["ranks"]) {
+    EXPECT_GT(rank["peaks"]["read_gbps"], 0);
+    EXPECT_GT(rank["peaks"]["f32_gflops"], 0);
+    EXPECT_GT(rank["peaks"]["int8_gops"], 0);
+    EXPECT_EQ(rank["peaks"]["half_gflops"], 0);
+  }
+}
+
 TEST(Check, AModelThatDoesNotOpenIsAFinding) {
   const auto json = check_json({"--backend", "cpu", "--model", "/no/such/model"}, 2, 4);
   EXPECT_EQ(json["findings"].back()["exit_code"], 4);

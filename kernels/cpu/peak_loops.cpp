@@ -1,0 +1,206 @@
+#include "kernels/cpu/peak_loops.hpp"
+
+#include <immintrin.h>
+
+#include <array>
+
+namespace llmpq {
+namespace {
+
+// Enough independent sums to hide the latency of an instruction: 4 cycles, two of them a cycle.
+constexpr int kSums = 12;
+
+// An empty asm hides a register's content: the compiler can neither leave a product by one out nor
+// count the rounds itself.
+
+uint64_t read_128(const void* from, int64_t bytes) {
+  const auto* vectors = static_cast<const __m128i*>(from);
+  __m128i sum[4] = {};
+  for (int64_t i = 0; i < bytes / 16; i += 4)
+    for (int j = 0; j < 4; ++j) sum[j] = _mm_add_epi64(sum[j], _mm_load_si128(vectors + i + j));
+  const __m128i all = _mm_add_epi64(_mm_add_epi64(sum[0], sum[1]), _mm_add_epi64(sum[2], sum[3]));
+  alignas(16) std::array<uint64_t, 2> parts;
+  _mm_store_si128(reinterpret_cast<__m128i*>(parts.data()), all);
+  return parts[0] + parts[1];
+}
+
+[[gnu::target("avx2")]] uint64_t read_256(const void* from, int64_t bytes) {
+  const auto* vectors = static_cast<const __m256i*>(from);
+  __m256i sum[4] = {};
+  for (int64_t i = 0; i < bytes / 32; i += 4)
+    for (int j = 0; j < 4; ++j)
+      sum[j] = _mm256_add_epi64(sum[j], _mm256_load_si256(vectors + i + j));
+  const __m256i all =
+      _mm256_add_epi64(_mm256_add_epi64(sum[0], sum[1]), _mm256_add_epi64(sum[2], sum[3]));
+  alignas(32) std::array<uint64_t, 4> parts;
+  _mm256_store_si256(reinterpret_cast<__m256i*>(parts.data()), all);
+  return parts[0] + parts[1] + parts[2] + parts[3];
+}
+
+/// Baseline x86-64 has no fma: a product and a sum, which count as one multiply-add.
+float fma_128(int64_t rounds) {
+  __m128 one = _mm_set1_ps(1), sum[kSums] = {};
+  asm volatile("" : "+x"(one));
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < kSums; ++j) sum[j] = _mm_add_ps(_mm_mul_ps(sum[j], one), one);
+  }
+  float total = 0;
+  alignas(16) std::array<float, 4> parts;
+  for (const __m128& s : sum) {
+    _mm_store_ps(parts.data(), s);
+    for (const float part : parts) total += part;
+  }
+  return total;
+}
+
+[[gnu::target("avx2,fma")]] float fma_256(int64_t rounds) {
+  __m256 one = _mm256_set1_ps(1), sum[kSums];
+  asm volatile("" : "+x"(one));
+  for (__m256& s : sum) s = _mm256_setzero_ps();
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < kSums; ++j) sum[j] = _mm256_fmadd_ps(sum[j], one, one);
+  }
+  float total = 0;
+  alignas(32) std::array<float, 8> parts;
+  for (const __m256& s : sum) {
+    _mm256_store_ps(parts.data(), s);
+    for (const float part : parts) total += part;
+  }
+  return total;
+}
+
+[[gnu::target("avx512f")]] float fma_512(int64_t rounds) {
+  __m512 one = _mm512_set1_ps(1), sum[kSums];
+  asm volatile("" : "+v"(one));
+  for (__m512& s : sum) s = _mm512_setzero_ps();
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < kSums; ++j) sum[j] = _mm512_fmadd_ps(sum[j], one, one);
+  }
+  float total = 0;
+  alignas(64) std::array<float, 16> parts;
+  for (const __m512& s : sum) {
+    _mm512_store_ps(parts.data(), s);
+    for (const float part : parts) total += part;
+  }
+  return total;
+}
+
+/// Baseline x86-64 multiplies 16-bit pairs; widening the bytes is left out.
+int64_t dot_128(int64_t rounds) {
+  __m128i ones = _mm_set1_epi16(1), sum[kSums] = {};
+  asm volatile("" : "+x"(ones));
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < kSums; ++j) sum[j] = _mm_add_epi32(sum[j], _mm_madd_epi16(ones, ones));
+    asm volatile("" : "+x"(ones));
+  }
+  int64_t total = 0;
+  alignas(16) std::array<int32_t, 4> parts;
+  for (const __m128i& s : sum) {
+    _mm_store_si128(reinterpret_cast<__m128i*>(parts.data()), s);
+    for (const int32_t part : parts) total += part;
+  }
+  return total;
+}
+
+[[gnu::target("avx2")]] int64_t dot_256(int64_t rounds) {
+  __m256i bytes = _mm256_set1_epi8(1), words = _mm256_set1_epi16(1), sum[kSums];
+  asm volatile("" : "+x"(words));
+  for (__m256i& s : sum) s = _mm256_setzero_si256();
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < kSums; ++j) {
+      asm volatile("" : "+x"(bytes));
+      const __m256i pairs = _mm256_maddubs_epi16(bytes, bytes);
+      sum[j] = _mm256_add_epi32(sum[j], _mm256_madd_epi16(pairs, words));
+    }
+  }
+  int64_t total = 0;
+  alignas(32) std::array<int32_t, 8> parts;
+  for (const __m256i& s : sum) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(parts.data()), s);
+    for (const int32_t part : parts) total += part;
+  }
+  return total;
+}
+
+[[gnu::target("avx512f,avx512vnni")]] int64_t dot_vnni(int64_t rounds) {
+  __m512i ones = _mm512_set1_epi8(1), sum[kSums];
+  asm volatile("" : "+v"(ones));
+  for (__m512i& s : sum) s = _mm512_setzero_si512();
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int j = 0; j < kSums; ++j) sum[j] = _mm512_dpbusd_epi32(sum[j], ones, ones);
+  }
+  int64_t total = 0;
+  alignas(64) std::array<int32_t, 16> parts;
+  for (const __m512i& s : sum) {
+    _mm512_store_si512(parts.data(), s);
+    for (const int32_t part : parts) total += part;
+  }
+  return total;
+}
+
+/// What _tile_loadconfig() wants: every tile 16 rows of 64 bytes.
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+/// Four products into tiles of their own, from two tiles of each side, as a kernel would.
+[[gnu::target("amx-tile,amx-int8")]] int64_t dot_amx(int64_t rounds) {
+  alignas(64) std::array<int8_t, 1024> ones;
+  ones.fill(1);
+  const TileConfig config;
+  _tile_loadconfig(&config);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_loadd(4, ones.data(), 64);
+  _tile_loadd(5, ones.data(), 64);
+  _tile_loadd(6, ones.data(), 64);
+  _tile_loadd(7, ones.data(), 64);
+  for (int64_t i = 0; i < rounds; ++i) {
+    _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 4, 7);
+    _tile_dpbssd(2, 5, 6);
+    _tile_dpbssd(3, 5, 7);
+  }
+  alignas(64) std::array<int32_t, 1024> sums;
+  _tile_stored(0, sums.data(), 64);
+  _tile_stored(1, sums.data() + 256, 64);
+  _tile_stored(2, sums.data() + 512, 64);
+  _tile_stored(3, sums.data() + 768, 64);
+  _tile_release();
+  int64_t total = 0;
+  for (const int32_t sum : sums) total += sum;
+  return total;
+}
+
+constexpr PeakLoops kPlain{read_128, fma_128, kSums * 4, dot_128, kSums * 8};
+constexpr PeakLoops kAvx2{read_256, fma_256, kSums * 8, dot_256, kSums * 32};
+constexpr PeakLoops kVnni{read_256, fma_512, kSums * 16, dot_vnni, kSums * 64};
+constexpr PeakLoops kAmx{read_256, fma_512, kSums * 16, dot_amx, int64_t{4} * 16 * 16 * 64};
+
+}  // namespace
+
+const PeakLoops& peak_loops(Isa isa) {
+  switch (isa) {
+    case Isa::kPlain:
+      return kPlain;
+    case Isa::kAvx2:
+      return kAvx2;
+    case Isa::kVnni:
+      return kVnni;
+    case Isa::kAmx:
+      break;
+  }
+  return kAmx;
+}
+
+}  // namespace llmpq
