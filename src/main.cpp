@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "commands/bench.hpp"
 #include "commands/check.hpp"
 #include "commands/cli.hpp"
 #include "commands/convert.hpp"
@@ -50,6 +51,8 @@ int run(const std::vector<std::string>& words) {
       return llmpq::run_check(line.job);
     case llmpq::Command::kProfile:
       return llmpq::run_profile(line.job);
+    case llmpq::Command::kBench:
+      return llmpq::run_bench(line.job);
     case llmpq::Command::kSensitivity:
       return llmpq::run_sensitivity(line.job);
   }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::array kCommands{Command::kGenerate,    Command::kPlan,    Command::kEval,
                                Command::kConvert,     Command::kInspect, Command::kCheck,
-                               Command::kSensitivity, Command::kProfile};
+                               Command::kSensitivity, Command::kProfile, Command::kBench};
 
 Command parse_command(const std::string& word) {
   std::vector<std::string> names;

@@ -144,6 +144,17 @@ Page page(Command command) {
               "Times layers in every format the job allows, embedding, head and links, on made-up "
               "weights of the model's shape; prints speeds and the error of the latency model that "
               "is fitted to them, and keeps it for the jobs to come. Takes generate's job files."};
+    case Command::kBench:
+      return {
+          "how fast a job would run, without a dataset",
+          "llmpq bench [JOB] [--key value ...]\n"
+          "  mpirun -n 3 llmpq bench --model DIR --load-format dummy --input-len 512 "
+          "--output-len 128 --num-prompts 64",
+          "Runs random prompts through the pipeline that generate would run and writes nothing. "
+          "Prints tokens per second, how each stage spent its time (computing, waiting for "
+          "activations on their way, idle), and which shares of the memory's speed (MBU) and of "
+          "the arithmetic's (MFU) it reached, against peaks that are measured first. Several "
+          "strategies and mixes are shown side by side. Takes generate's job files."};
     case Command::kSensitivity:
       return {
           "how much each layer suffers from each weight format",
@@ -165,7 +176,7 @@ std::string help_text() {
       "layer at mixed bitwidths. Prompts come from HDF5 and outputs go to HDF5.\n\nCOMMANDS\n";
   for (const Command command :
        {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect,
-        Command::kCheck, Command::kSensitivity, Command::kProfile})
+        Command::kCheck, Command::kSensitivity, Command::kProfile, Command::kBench})
     text += fmt::format("  {:<12}{}\n", name(command), page(command).summary);
   text += "\n  llmpq COMMAND --help    all options of a command\n";
   text += "  llmpq --version\n\n";

@@ -7,18 +7,17 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/timer.hpp"
 #include "commands/output_job.hpp"
 #include "commands/prepare.hpp"
+#include "commands/save_events.hpp"
 #include "commands/share.hpp"
 #include "kernels/check.hpp"
 #include "output/progress.hpp"
 #include "output/publish.hpp"
 #include "output/report.hpp"
-#include "output/timeline.hpp"
 #include "pipeline/driver.hpp"
 #include "plan/plan_json.hpp"
 
@@ -62,7 +61,7 @@ DriverCounts drive(const Mpi& mpi, const Job& job, const Input& input, const Pla
   const int32_t plan_index = output.journal->add_plan(to_json(plan));
   const JournalCounts before = output.journal->counts();
   Feed feed(*input.prompts, input.tokenizer_or_null(), feed_setup);
-  IoThread io(feed, *output.journal, job.prompt_window, bell);
+  IoThread io(feed, *output.journal, job.prompt_window, bell, timeline);
   Driver driver(driver_setup(job, input, plan, plan_index),
                 make_driver_links(mpi, plan.pipelines[0]), input.tokenizer_or_null(), io);
   Progress progress(before.rows, before.done);
@@ -79,22 +78,6 @@ DriverCounts drive(const Mpi& mpi, const Job& job, const Input& input, const Pla
   tick();
   progress.finish();
   return driver.counts();
-}
-
-/// Collective: gathers what every rank did and writes it as text.
-void save_timeline(const Mpi& mpi, const Job& job, Timeline& timeline, double origin_s) {
-  std::vector<TraceEvent> mine = std::move(timeline.computing);
-  mine.insert(mine.end(), timeline.transfers.begin(), timeline.transfers.end());
-  const auto origins = mpi.gather(fmt::format("{:.9f}", origin_s));
-  const auto texts = mpi.gather(pack_events(mine));
-  if (mpi.rank() != 0) return;
-  std::vector<TraceEvent> all;
-  for (const std::string& text : texts)
-    for (TraceEvent& event : unpack_events(text)) all.push_back(std::move(event));
-  std::vector<double> origins_s;
-  for (const std::string& text : origins) origins_s.push_back(std::stod(text));
-  write_file_atomically(job.timeline, timeline_text(std::move(all), origins_s), Exit::kOutput);
-  log_info("the timeline of steps is in {}", job.timeline.string());
 }
 
 }  // namespace
@@ -124,8 +107,9 @@ int run_generate(const Job& job) {
     if (mpi.rank() == 0) begin_output(job, input, plan, share.arithmetic, output);
   });
 
-  Timeline timeline{.rank = mpi.rank(), .computing = {}, .transfers = {}};
-  Timeline* const wanted = job.timeline.empty() ? nullptr : &timeline;
+  Timeline timeline;
+  timeline.rank = mpi.rank();
+  Timeline* const wanted = wants_events(job) ? &timeline : nullptr;
   DriverCounts counts;
   Timer run_timer;
   mpi.barrier();
@@ -139,7 +123,7 @@ int run_generate(const Job& job) {
                 {.bell = bell, .conductor = nullptr, .tick = {}, .timeline = wanted});
   });
   const double run_s = run_timer.seconds();
-  if (wanted) save_timeline(mpi, job, timeline, origin_s);
+  if (wanted) save_events(mpi, job, timeline, origin_s);
 
   int code = 0;
   mpi.agreed([&] {

@@ -102,12 +102,24 @@ struct Job {
   int64_t calibration_tokens = 32768;  ///< of the text or the prompts
   int32_t calibration_runs = 12;       ///< 0: omega keeps no unit
 
+  // Bench
+  int32_t input_len = 512;
+  std::optional<int32_t> output_len;   ///< auto: 128, or the prompts file's max_tokens
+  std::optional<int64_t> num_prompts;  ///< auto: 64, or the prompts file's
+  int32_t warmup = 1;
+  int32_t repetitions = 3;
+  std::vector<std::string> strategies{"auto"};  ///< each as `strategy`
+  std::vector<std::string> mixes{"auto"};       ///< each as `mix`
+  bool markdown = false;
+
   // Check
   bool peaks = false;  ///< measure what the devices can do at most
 
   // Log
   LogLevel log_level = LogLevel::kInfo;
   std::filesystem::path timeline;  ///< where to write the steps as text
+  std::filesystem::path trace;     ///< where to write them as a Chrome trace
+  std::filesystem::path svg;       ///< bench: where to draw them
 };
 
 /// The commands that there are.
@@ -119,7 +131,8 @@ enum class Command : uint8_t {
   kInspect,
   kCheck,
   kSensitivity,
-  kProfile
+  kProfile,
+  kBench
 };
 std::string_view name(Command command);
 

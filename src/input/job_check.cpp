@@ -15,6 +15,7 @@ std::vector<std::string> required_by(const Job& job, Command command) {
       return job.cluster.empty() && job.problem.empty() ? std::vector<std::string>{"model"}
                                                         : std::vector<std::string>{};
     case Command::kProfile:
+    case Command::kBench:
       return {"model"};
     case Command::kEval:
       return {"model", "text"};

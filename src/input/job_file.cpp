@@ -66,7 +66,8 @@ std::vector<Scalar> values_of(const Option& option, const TomlValue& value,
 void read_job_toml(std::string_view text, const std::string& name,
                    const std::filesystem::path& folder, Command command, Job& job) {
   for (const auto& [key, value, line] : parse_toml(text, name)) {
-    const Option* option = find_key(key);
+    const Option* own = find_option(key, command);
+    const Option* option = own ? own : find_key(key);
     CHECK(option, Exit::kUsage, "{}, line {}: unknown key \"{}\": {}", name, line, key,
           did_you_mean(key, command));
     const std::string where = fmt::format("{}, line {}: {}", name, line, key);

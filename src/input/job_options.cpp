@@ -18,10 +18,12 @@ constexpr unsigned kInspect = bit(Command::kInspect);
 constexpr unsigned kCheck = bit(Command::kCheck);
 constexpr unsigned kSensitivity = bit(Command::kSensitivity);
 constexpr unsigned kProfile = bit(Command::kProfile);
-constexpr unsigned kJobs = kGenerate | kPlan;  // what a generate job is
-constexpr unsigned kPlanned = kJobs | kEval;   // commands that leave formats to the plan
+constexpr unsigned kBench = bit(Command::kBench);
+constexpr unsigned kJobs = kGenerate | kPlan;          // what a generate job is
+constexpr unsigned kPlanned = kJobs | kEval | kBench;  // commands that leave formats to the plan
+constexpr unsigned kChooses = kGenerate | kBench;      // commands that choose tokens
 constexpr unsigned kScores = kEval | kSensitivity;
-constexpr unsigned kRuns = kJobs | kScores;  // model, machine and plan of any run
+constexpr unsigned kRuns = kJobs | kScores | kBench;  // model, machine and plan of any run
 constexpr unsigned kMachines = kRuns | kCheck | kProfile;
 constexpr double kMaxInt32 = std::numeric_limits<int32_t>::max();
 
@@ -57,7 +59,7 @@ std::vector<Option> files() {
       {"model", group, kMachines | kConvert, "DIR",
        "A Hugging Face model folder: config.json, tokenizer.json, one or more .safetensors.",
        single(ValueType::kPath, &Job::model)},
-      {"prompts", group, kJobs | kSensitivity, "FILE",
+      {"prompts", group, kJobs | kSensitivity | kBench, "FILE",
        "HDF5 with /prompt (UTF-8 strings) or /prompt_token_ids/{values,row_splits}; optional /id "
        "and one column for each sampling option (/max_tokens, /temperature, ...).",
        single(ValueType::kPath, &Job::prompts)},
@@ -117,26 +119,26 @@ std::vector<Option> sampling() {
       {"min-tokens", group, kGenerate, "tokens",
        "Neither an ending token nor a stop string ends a text before so many.",
        integer(&Sampling::min_tokens, {0, kMaxInt32})},
-      {"temperature", group, kGenerate, "", "Divides the logits; 0 = greedy.",
+      {"temperature", group, kChooses, "", "Divides the logits; 0 = greedy.",
        number(&Sampling::temperature, {0, 1e6})},
-      {"top-p", group, kGenerate, "",
+      {"top-p", group, kChooses, "",
        "Keep the likeliest tokens that together have this probability.",
        number(&Sampling::top_p, {0, 1, true})},
-      {"top-k", group, kGenerate, "", "Keep the K likeliest tokens; 0 = all.",
+      {"top-k", group, kChooses, "", "Keep the K likeliest tokens; 0 = all.",
        integer(&Sampling::top_k, {0, kMaxInt32})},
-      {"min-p", group, kGenerate, "",
+      {"min-p", group, kChooses, "",
        "Keep the tokens that have at least this share of the likeliest one's probability.",
        number(&Sampling::min_p, {0, 1})},
-      {"repetition-penalty", group, kGenerate, "",
+      {"repetition-penalty", group, kChooses, "",
        "Makes tokens of prompt and output less likely (above 1) or more likely (below 1).",
        number(&Sampling::repetition_penalty, {0, 1e6, true})},
-      {"presence-penalty", group, kGenerate, "",
+      {"presence-penalty", group, kChooses, "",
        "Subtracted from the logit of each token that the output has.",
        number(&Sampling::presence_penalty, {-1e6, 1e6})},
-      {"frequency-penalty", group, kGenerate, "",
+      {"frequency-penalty", group, kChooses, "",
        "Subtracted from a token's logit once for each time that the output has it.",
        number(&Sampling::frequency_penalty, {-1e6, 1e6})},
-      {"seed", group, kGenerate | kSensitivity, "",
+      {"seed", group, kChooses | kSensitivity, "",
        "Seed of the job; a row's own seed is made from it and the row's index in the file.",
        integer(&Job::seed, {0, 9223372036854775807.0})},
       {"stop", group, kGenerate, "TEXT", "End a text before this string. May be repeated.",
@@ -149,7 +151,7 @@ std::vector<Option> sampling() {
        }()},
       {"ignore-eos", group, kJobs, "", "Generate max-tokens tokens, whatever the model says.",
        flag(&Sampling::ignore_eos)},
-      {"logprobs", group, kGenerate, "",
+      {"logprobs", group, kChooses, "",
        "1: store the chosen tokens' log probabilities; K above 1: those of the K likeliest too.",
        integer(&Sampling::logprobs, {0, 20})},
       {"num-samples", group, kJobs, "", "Generate so many texts for each prompt.",
@@ -194,7 +196,7 @@ std::vector<Option> machine() {
        integer(&Job::threads, {1, 4096})},
       {"isa", group, kMachines, "", "Instruction set of the CPU kernels; auto: the best there is.",
        choice(&Job::isa, {"auto", "plain", "avx2", "vnni", "amx"})},
-      {"link", group, kGenerate | kScores | kCheck, "",
+      {"link", group, kChooses | kScores | kCheck, "",
        "What carries activations; auto: NCCL where every stage has a GPU of its own, else MPI "
        "through host memory.",
        choice(&Job::link, kLinks)},
@@ -205,7 +207,7 @@ std::vector<Option> machine() {
       {"memory-limit", group, kMachines, "",
        "Most bytes that a rank may allocate (2GiB, 500MB); auto: what the machine leaves it.",
        memory},
-      {"timeout", group, kGenerate, "seconds", "A run without any progress ends after so long.",
+      {"timeout", group, kChooses, "seconds", "A run without any progress ends after so long.",
        integer(&Job::timeout, {1, 1e6})},
   };
 }
@@ -233,7 +235,7 @@ std::vector<Option> plan() {
       {"plan-time-limit", group, kPlan, "seconds",
        "Then the best plan found so far is taken, and its true gap told.",
        number(&Job::plan_time_limit, {0, 1e6})},
-      {"strategy", group, kPlanned, "",
+      {"strategy", group, kPlanned & ~kBench, "",
        "uniform: a stage of even size on every rank, one format; manual: exactly "
        "--layers-per-stage and --format; auto: stages may differ and spare ranks may idle.",
        choice(&Job::strategy, {{"auto", Strategy::kAuto},
@@ -248,9 +250,9 @@ std::vector<Option> plan() {
        comma_list(integer(&Job::layers_per_stage, {1, 100000}))},
       {"prefill-tokens", group, kRuns | kProfile, "tokens", "Most tokens of a prefill chunk.",
        integer(&Job::prefill_tokens, {1, 1 << 20})},
-      {"decode-batch", group, kJobs | kProfile, "sequences", "Most sequences of a decode batch.",
-       integer(&Job::decode_batch, {1, 1 << 20})},
-      {"lanes", group, kJobs, "batches", "Decode batches in flight at once.",
+      {"decode-batch", group, kJobs | kBench | kProfile, "sequences",
+       "Most sequences of a decode batch.", integer(&Job::decode_batch, {1, 1 << 20})},
+      {"lanes", group, kJobs | kBench, "batches", "Decode batches in flight at once.",
        integer(&Job::lanes, {1, 4096})},
       {"kv-blocks", group, kRuns, "blocks", "KV cache blocks of the pipeline, of 16 tokens each.",
        integer(&Job::kv_blocks, {1, kMaxInt32})},
@@ -322,6 +324,10 @@ std::vector<Option> reports() {
       {"timeline", group, kGenerate, "FILE",
        "Write what each stage did when, step by step, as text.",
        single(ValueType::kPath, &Job::timeline)},
+      {"trace", group, kChooses, "FILE",
+       "Write what every rank did when as a Chrome trace (JSON), which Perfetto and "
+       "chrome://tracing show; bench: of the last run.",
+       single(ValueType::kPath, &Job::trace)},
       {"log-level", group, kMachines | kConvert, "", "The least important events that are logged.",
        choice(&Job::log_level, kLogLevels)},
       {"print-config", group, kMachines, "",
@@ -333,8 +339,8 @@ std::vector<Option> reports() {
 }  // namespace
 
 std::string_view name(Command command) {
-  constexpr std::string_view kNames[] = {"generate", "plan",  "eval",        "convert",
-                                         "inspect",  "check", "sensitivity", "profile"};
+  constexpr std::string_view kNames[] = {"generate", "plan",        "eval",    "convert", "inspect",
+                                         "check",    "sensitivity", "profile", "bench"};
   return kNames[static_cast<size_t>(command)];
 }
 
@@ -343,6 +349,7 @@ const std::vector<Option>& options() {
     std::vector<Option> all;
     for (auto part : {files, sampling, machine, plan, profile, sensitivity, reports})
       for (Option& option : part()) all.push_back(std::move(option));
+    for (Option& option : bench_options(all)) all.push_back(std::move(option));
     return all;
   }();
   return list;

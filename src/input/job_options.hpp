@@ -50,6 +50,9 @@ struct Option {
 
 constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
 
+/// Those that only bench has; `others` has what it takes one of, and bench several. Part of
+/// options().
+std::vector<Option> bench_options(const std::vector<Option>& others);
 /// All options in the order in which people should read them; equal groups stand together.
 const std::vector<Option>& options();
 std::vector<const Option*> options_of(Command command);

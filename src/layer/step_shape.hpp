@@ -13,6 +13,7 @@ struct StepShape {
   int64_t decode_rows = 0;   ///< ranges of one row
   int64_t decode_keys = 0;   ///< over all decode rows
   int64_t samples = 0;       ///< rows that choose a token
+  int64_t prefill_context = 0;  ///< over ranges of prefill rows: keys up to the last row, once each
   int64_t rows() const { return prefill_rows + decode_rows; }
 };
 

@@ -99,17 +99,30 @@ std::vector<TraceEvent> unpack_events(std::string_view text) {
   return events;
 }
 
-std::string timeline_text(std::vector<TraceEvent> events, const std::vector<double>& origins_s) {
+std::vector<TraceEvent> gather_events(const Mpi& mpi, const Timeline& mine, double clock_offset_s) {
+  std::vector<TraceEvent> events;
+  for (const auto* list : {&mine.computing, &mine.waiting, &mine.transfers, &mine.files})
+    events.insert(events.end(), list->begin(), list->end());
+  for (TraceEvent& event : events) {
+    event.begin_s -= clock_offset_s;
+    event.end_s -= clock_offset_s;
+  }
+  std::vector<TraceEvent> all;
+  for (const std::string& text : mpi.gather(pack_events(events)))
+    for (TraceEvent& event : unpack_events(text)) all.push_back(std::move(event));
+  std::stable_sort(all.begin(), all.end(),
+                   [](const TraceEvent& a, const TraceEvent& b) { return a.begin_s < b.begin_s; });
+  return all;
+}
+
+std::string timeline_text(std::vector<TraceEvent> events, int ranks, double origin_s) {
+  std::erase_if(events, [](const TraceEvent& e) { return e.track > kSending; });
   double end_s = 0;
   for (TraceEvent& event : events) {
-    const double origin = origins_s.at(static_cast<size_t>(event.rank));
-    event.begin_s -= origin;
-    event.end_s -= origin;
+    event.begin_s -= origin_s;
+    event.end_s -= origin_s;
     end_s = std::max(end_s, event.end_s);
   }
-  std::stable_sort(events.begin(), events.end(),
-                   [](const TraceEvent& a, const TraceEvent& b) { return a.begin_s < b.begin_s; });
-  const int ranks = static_cast<int>(origins_s.size());
   const double slice_s = slice_seconds(events, end_s);
   return chart_text(draw(events, ranks, end_s, slice_s), ranks, slice_s) + event_table(events);
 }

@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/mpi.hpp"
 #include "base/timer.hpp"
+#include "pipeline/timeline.hpp"
 
 namespace llmpq {
 
@@ -15,9 +17,13 @@ namespace llmpq {
 std::string pack_events(const std::vector<TraceEvent>& events);
 std::vector<TraceEvent> unpack_events(std::string_view text);
 
+/// Collective: what all ranks did, on rank 0's clock, by its beginning; nothing on other ranks.
+/// `clock_offset_s` is how far this rank's clock is ahead of rank 0's (base/clock_offset.hpp).
+std::vector<TraceEvent> gather_events(const Mpi& mpi, const Timeline& mine, double clock_offset_s);
+
 /// A chart (a line per rank and one for its transfers; time runs to the right: P prefill, D decode,
-/// M mixed, = transfer) and below it a table of all events by their beginning. Times count from the
-/// events' common zero; `origins_s` are the ranks' own clocks at it.
-std::string timeline_text(std::vector<TraceEvent> events, const std::vector<double>& origins_s);
+/// M mixed, = transfer) and below it a table of the same, sorted by beginning as gather_events()
+/// leaves them. Times count from `origin_s`.
+std::string timeline_text(std::vector<TraceEvent> events, int ranks, double origin_s);
 
 }  // namespace llmpq

@@ -34,14 +34,23 @@ struct FeedBatch {
   std::vector<FinishedRow> failed;
 };
 
-class Feed {
+/// Where requests come from, in order: rows of a file, or made up (made_feed.hpp). Used by one
+/// thread.
+class RequestSource {
+ public:
+  virtual ~RequestSource() = default;
+  virtual bool at_end() const = 0;
+  /// The requests of the next `max_rows` rows.
+  virtual FeedBatch read(int64_t max_rows) = 0;
+};
+
+class Feed final : public RequestSource {
  public:
   /// `tokenizer` may be null if the file holds token ids.
   Feed(const PromptsFile& prompts, const Tokenizer* tokenizer, const FeedSetup& setup);
 
-  bool at_end() const { return next_row_ >= setup_.rows.end; }
-  /// The requests of the next `max_rows` rows of the file.
-  FeedBatch read(int64_t max_rows);
+  bool at_end() const override { return next_row_ >= setup_.rows.end; }
+  FeedBatch read(int64_t max_rows) override;
 
  private:
   void add(Prompt& prompt, FeedBatch& batch) const;

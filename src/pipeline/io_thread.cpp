@@ -1,5 +1,7 @@
 #include "pipeline/io_thread.hpp"
 
+#include <fmt/core.h>
+
 #include <utility>
 
 #include "base/timer.hpp"
@@ -20,8 +22,9 @@ void move_counts(CommittedCounts& from, CommittedCounts& to) {
 
 }  // namespace
 
-IoThread::IoThread(Feed& feed, RowSink& sink, int64_t window, Bell& bell)
-    : feed_(feed), sink_(sink), window_(window), bell_(bell), ready_(&bell) {
+IoThread::IoThread(RequestSource& feed, RowSink& sink, int64_t window, Bell& bell,
+                   Timeline* timeline)
+    : feed_(feed), sink_(sink), window_(window), bell_(bell), timeline_(timeline), ready_(&bell) {
   last_commit_s_ = steady_seconds();
   thread_ = std::thread([this] { run(); });
 }
@@ -42,8 +45,7 @@ void IoThread::run() {
       if (closing) break;
       own_bell_.wait(std::chrono::milliseconds(50));
     }
-    sink_.commit();
-    move_counts(pending_, committed_);
+    commit();
   } catch (...) {
     error_ = std::current_exception();
     failed_ = true;
@@ -57,7 +59,9 @@ bool IoThread::read_ahead() {
     return false;
   }
   if (static_cast<int64_t>(ready_.size()) >= window_ || ready_tokens_ >= kTokensAhead) return false;
+  const double begin_s = steady_seconds();
   FeedBatch batch = feed_.read(std::min(kRowsPerRead, window_));
+  record("read", std::ssize(batch.requests) + std::ssize(batch.failed), begin_s);
   for (Request& request : batch.requests) {
     ready_tokens_ += static_cast<int64_t>(request.prompt.size());
     ready_.push(std::move(request));
@@ -82,9 +86,28 @@ bool IoThread::write_finished() {
 
 void IoThread::commit_if_due() {
   if (pending_.rows == 0 || steady_seconds() - last_commit_s_ < kCommitInterval_s) return;
+  commit();
+  last_commit_s_ = steady_seconds();
+}
+
+void IoThread::commit() {
+  const double begin_s = steady_seconds();
+  const int64_t rows = pending_.rows;
   sink_.commit();
   move_counts(pending_, committed_);
-  last_commit_s_ = steady_seconds();
+  record("commit", rows, begin_s);
+}
+
+void IoThread::record(const char* what, int64_t rows, double begin_s) {
+  if (!timeline_ || rows == 0) return;
+  TraceEvent event;
+  event.name = fmt::format("{} {} rows", what, rows);
+  event.category = "file";
+  event.rank = timeline_->rank;
+  event.track = kFiles;
+  event.begin_s = begin_s;
+  event.end_s = steady_seconds();
+  append(timeline_->files, std::move(event));
 }
 
 std::optional<Request> IoThread::take() {

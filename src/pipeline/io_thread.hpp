@@ -11,6 +11,7 @@
 #include "pipeline/feed.hpp"
 #include "pipeline/queue.hpp"
 #include "pipeline/row_sink.hpp"
+#include "pipeline/timeline.hpp"
 
 namespace llmpq {
 
@@ -25,8 +26,9 @@ struct CommittedCounts {
 class IoThread {
  public:
   /// Keeps up to `window` requests (and some 64 MiB of their tokens) read ahead. Rings `bell` when
-  /// requests are there.
-  IoThread(Feed& feed, RowSink& sink, int64_t window, Bell& bell);
+  /// requests are there. `timeline` may be null; its `files` are the thread's until close().
+  IoThread(RequestSource& feed, RowSink& sink, int64_t window, Bell& bell,
+           Timeline* timeline = nullptr);
   ~IoThread();
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;
@@ -46,12 +48,15 @@ class IoThread {
   bool read_ahead();
   bool write_finished();
   void commit_if_due();
+  void commit();
+  void record(const char* what, int64_t rows, double begin_s);
   void rethrow();
 
-  Feed& feed_;
+  RequestSource& feed_;
   RowSink& sink_;
   const int64_t window_;
   Bell& bell_;
+  Timeline* const timeline_;
   Bell own_bell_;
   Queue<Request> ready_;
   Queue<FinishedRow> finished_{&own_bell_};

@@ -10,8 +10,6 @@
 namespace llmpq {
 namespace {
 
-constexpr size_t kLongestTimeline = 1'000'000;  ///< events; beyond it nothing is recorded
-
 std::string_view kind_name(StepKind kind) {
   switch (kind) {
     case StepKind::kPrefill:
@@ -80,7 +78,7 @@ bool Worker::receive() {
 bool Worker::hand_over() {
   bool moved = false;
   while (!steps_.empty() && (!links_.hidden_in || !hidden_.empty())) {
-    Task task{std::move(steps_.front()), {}};
+    Task task{std::move(steps_.front()), {}, steady_seconds()};
     steps_.pop_front();
     if (links_.hidden_in) {
       task.hidden = std::move(hidden_.front());
@@ -101,7 +99,7 @@ bool Worker::send() {
     ++tasks_sent_;
     if (out == nullptr) continue;  // a device link has taken it
     if (timeline_) {
-      sends_.push_back(event_of(computed->step, timeline_->rank, 1, "transfer"));
+      sends_.push_back(event_of(computed->step, timeline_->rank, kSending, "transfer"));
       sends_.back().begin_s = steady_seconds();
     }
     out->start(links_.hidden_out ? std::move(computed->hidden) : std::move(computed->result));
@@ -116,8 +114,7 @@ bool Worker::send() {
 void Worker::watch_sends() {
   while (timeline_ && sends_.size() > static_cast<size_t>(sending_)) {
     sends_.front().end_s = steady_seconds();
-    if (timeline_->transfers.size() < kLongestTimeline)
-      timeline_->transfers.push_back(std::move(sends_.front()));
+    append(timeline_->transfers, std::move(sends_.front()));
     sends_.pop_front();
   }
 }
@@ -127,15 +124,22 @@ Worker::Computed Worker::run(Task task) {
   const double begin_s = steady_seconds();
   computed.hidden = stage_.run(task.step, task.hidden);
   if (stage_.last()) computed.result = pack(stage_.take_result());
-  if (timeline_ && timeline_->computing.size() < kLongestTimeline) {
-    TraceEvent event =
-        event_of(task.step, timeline_->rank, 0, std::string(kind_name(task.step.kind)));
-    event.begin_s = begin_s;
-    event.end_s = steady_seconds();
-    timeline_->computing.push_back(std::move(event));
-  }
+  if (timeline_) record(task, begin_s);
   computed.step = std::move(task.step);
   return computed;
+}
+
+void Worker::record(const Task& task, double begin_s) {
+  const Step& step = task.step;
+  TraceEvent event = event_of(step, timeline_->rank, kComputing, std::string(kind_name(step.kind)));
+  event.begin_s = begin_s;
+  event.end_s = steady_seconds();
+  if (!append(timeline_->computing, std::move(event))) return;
+  timeline_->steps.push_back({step.kind, shape_of(step)});
+  TraceEvent wait = event_of(step, timeline_->rank, kWaiting, "wait");
+  wait.begin_s = task.ready_s;
+  wait.end_s = begin_s;
+  append(timeline_->waiting, std::move(wait));
 }
 
 void Worker::compute() {

@@ -13,16 +13,10 @@
 #include "base/timer.hpp"
 #include "pipeline/links.hpp"
 #include "pipeline/queue.hpp"
+#include "pipeline/timeline.hpp"
 #include "stage/stage.hpp"
 
 namespace llmpq {
-
-/// Where a worker writes what it did when, if somebody wants to know.
-struct Timeline {
-  int32_t rank = 0;
-  std::vector<TraceEvent> computing;  ///< compute thread
-  std::vector<TraceEvent> transfers;  ///< MPI thread
-};
 
 class Worker {
  public:
@@ -47,6 +41,7 @@ class Worker {
   struct Task {
     Step step;
     std::vector<std::byte> hidden;
+    double ready_s = 0;  ///< when step and activations were there
   };
   struct Computed {
     Step step;  ///< for the timeline: what is being sent
@@ -60,6 +55,7 @@ class Worker {
   void watch_sends();
   void compute();
   Computed run(Task task);
+  void record(const Task& task, double begin_s);
 
   Stage& stage_;
   size_t index_;

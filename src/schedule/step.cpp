@@ -77,6 +77,7 @@ StepShape shape_of(const Step& step) {
     const bool one = range.rows == 1;
     (one ? shape.decode_rows : shape.prefill_rows) += range.rows;
     (one ? shape.decode_keys : shape.prefill_keys) += keys_of(range.position, range.rows);
+    if (!one) shape.prefill_context += range.position + range.rows;
     shape.samples += range.sample;
   }
   return shape;

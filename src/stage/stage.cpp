@@ -99,6 +99,20 @@ LayerRun Stage::layer_run(Format format) {
           *workspace_, observer_};
 }
 
+WorkKind Stage::work_kind(Format format) const {
+  return {format, activation_type(setup_.activation, format, backend_), setup_.sizes.kv_type,
+          backend_.kind()};
+}
+
+StepWork Stage::work(const StepShape& shape) const {
+  StepWork sum;
+  if (embedding_) sum += embedding_work(config_, shape);
+  for (const Format format : setup_.plan.formats)
+    sum += layer_work(config_, work_kind(format), shape);
+  if (head_) sum += head_work(config_, work_kind(setup_.head_format), shape);
+  return sum;
+}
+
 std::vector<std::byte> Stage::run(const Step& step, std::span<const std::byte> hidden) {
   const Rows rows = rows_of(step, setup_.sizes, setup_.kv_blocks);
   const RowsView view = rows_->upload(rows, context_);

@@ -16,6 +16,7 @@
 #include "layer/chooser.hpp"
 #include "layer/forward.hpp"
 #include "layer/sampler.hpp"
+#include "layer/step_work.hpp"
 #include "plan/plan.hpp"
 #include "schedule/step.hpp"
 
@@ -65,6 +66,9 @@ class Stage {
   /// last stage and where a port takes them.
   std::vector<std::byte> run(const Step& step, std::span<const std::byte> hidden);
 
+  /// What this stage has to read and to compute for a step of that shape.
+  StepWork work(const StepShape& shape) const;
+
   /// What the last stage chose, or scored, in the step just run.
   StepResult take_result() { return std::move(result_); }
 
@@ -80,6 +84,7 @@ class Stage {
   void choose_tokens(const Step& step);
   void score_targets(const Step& step, const Rows& rows);
   LayerRun layer_run(Format format);
+  WorkKind work_kind(Format format) const;
 
   const ModelConfig& config_;
   Backend& backend_;

@@ -41,7 +41,7 @@ size_t count(const std::string& text, const std::string& part) {
 TEST(CommandLine, HelpOfACommandHasEachOfItsOptionsOnce) {
   for (const Command command :
        {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect,
-        Command::kCheck, Command::kSensitivity}) {
+        Command::kCheck, Command::kSensitivity, Command::kBench}) {
     const std::string help = help_text(command);
     for (const auto& option : options()) {
       const bool has = (option.commands & bit(command)) != 0;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -155,13 +156,28 @@ TEST_F(Generate, PlanCommandPrintsThePlanFile) {
 TEST_F(Generate, TimelineShowsRefillAndPrefillBesideDecode) {
   write_prompts(scratch_.path("prompts.h5"), bundled_prompts(0, 24));
   const std::string timeline = scratch_.path("timeline.txt");
-  run("out.h5",
-      {"--timeline", timeline, "--decode-batch", "2", "--lanes", "2", "--prefill-tokens", "64"});
+  run("out.h5", {"--timeline", timeline, "--trace", scratch_.path("trace.json"), "--decode-batch",
+                 "2", "--lanes", "2", "--prefill-tokens", "64"});
   const std::string text = text_of("timeline.txt");
   const size_t first_decode = text.find("decode 2 lane");
   ASSERT_NE(first_decode, std::string::npos) << text;
   EXPECT_NE(text.find("prefill", first_decode), std::string::npos) << "no refill after a decode";
   EXPECT_NE(text.find("send prefill"), std::string::npos);
+
+  const auto trace = parse_json(text_of("trace.json"), "the trace", Exit::kOutput);
+  std::map<std::string, std::set<int>> ranks;  // by category
+  for (const auto& event : trace.at("traceEvents")) {
+    const std::string phase = event.at("ph");
+    if (phase == "M") continue;
+    ranks[event.at("cat")].insert(event.at("pid").get<int>());
+    EXPECT_GT(event.at("ts"), -1e6);  // reading begins before the run does
+    if (phase == "X") {
+      EXPECT_GE(event.at("dur"), 0);
+    }
+  }
+  for (const char* category : {"prefill", "decode", "transfer", "wait"})
+    EXPECT_EQ(ranks[category], (std::set<int>{0, 1})) << category;
+  EXPECT_EQ(ranks["file"], std::set<int>{0});
 }
 
 TEST_F(Generate, AKilledRunGoesOnAndGivesTheSameFile) {

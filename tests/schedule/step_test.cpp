@@ -98,6 +98,7 @@ TEST(Step, ItsShapeCountsRowsAndTheKeysThatTheyLookAt) {
   EXPECT_EQ(shape.decode_keys, 32 + 1);
   EXPECT_EQ(shape.prefill_rows, 5);
   EXPECT_EQ(shape.prefill_keys, (11 + 12 + 13) + (1 + 2));
+  EXPECT_EQ(shape.prefill_context, 13 + 2) << "what a kernel has to read at least";
   EXPECT_EQ(shape.samples, 3);
   EXPECT_EQ(shape.rows(), 7);
 }

@@ -1,0 +1,268 @@
+#include "commands/bench.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/clock_offset.hpp"
+#include "base/file.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "commands/bench_report.hpp"
+#include "commands/prepare.hpp"
+#include "commands/save_events.hpp"
+#include "commands/share.hpp"
+#include "input/job_options.hpp"
+#include "kernels/cpu/isa.hpp"
+#include "output/timeline.hpp"
+#include "pipeline/made_feed.hpp"
+#include "plan/describe.hpp"
+#include "profile/peaks.hpp"
+
+namespace llmpq {
+namespace {
+
+constexpr int64_t kRowsPerRead = 256;
+constexpr int32_t kOutputTokens = 128;
+constexpr int64_t kPrompts = 64;
+
+/// What all runs share. Rank 0 alone has the lengths.
+struct Bench {
+  const Mpi& mpi;
+  const Input& input;
+  const Machines& machines;
+  std::vector<RequestLength> lengths;
+  double clock_offset_s = 0;
+};
+
+/// Takes finished rows and keeps nothing but the first failure.
+class DiscardingSink final : public RowSink {
+ public:
+  void add(FinishedRow row) override {
+    if (row.finish_reason == FinishReason::kError && failures++ == 0) first_error = row.error;
+  }
+  void commit() override {}
+
+  int64_t failures = 0;
+  std::string first_error;
+};
+
+/// As generate would read the job: outputs of a given length, whatever the model says.
+Job timed_job(const Job& job) {
+  Job timed = job;
+  timed.sampling.max_tokens = job.output_len.value_or(kOutputTokens);
+  timed.sampling.ignore_eos = true;
+  return timed;
+}
+
+std::vector<RequestLength> lengths_of_file(const Job& job, const Input& input, int64_t wanted) {
+  Feed feed(*input.prompts, input.tokenizer_or_null(), input.feed);
+  std::vector<RequestLength> lengths;
+  while (!feed.at_end() && std::ssize(lengths) < wanted)
+    for (const Request& request : feed.read(kRowsPerRead).requests)
+      lengths.push_back({static_cast<int32_t>(request.prompt.size()),
+                         job.output_len ? std::min(*job.output_len, request.sampling.max_tokens)
+                                        : request.sampling.max_tokens});
+  CHECK(!lengths.empty(), Exit::kPrompts, "{}: no row can be run, so there are no lengths",
+        job.prompts.string());
+  return lengths;
+}
+
+/// Rank 0: of every row, from the options or from the prompts file, over and over if it is short.
+std::vector<RequestLength> request_lengths(const Job& job, const Input& input) {
+  if (!input.prompts) {
+    CHECK(job.input_len + job.sampling.max_tokens <= input.max_model_len, Exit::kUsage,
+          "--input-len {} and --output-len {} exceed the context of {} tokens (--max-model-len)",
+          job.input_len, job.sampling.max_tokens, input.max_model_len);
+    return std::vector<RequestLength>(static_cast<size_t>(job.num_prompts.value_or(kPrompts)),
+                                      {job.input_len, job.sampling.max_tokens});
+  }
+  const int64_t wanted = job.num_prompts.value_or(input.lengths.rows);
+  const auto known = lengths_of_file(job, input, wanted);
+  std::vector<RequestLength> lengths;
+  for (int64_t i = 0; i < wanted; ++i)
+    lengths.push_back(known[static_cast<size_t>(i % std::ssize(known))]);
+  return lengths;
+}
+
+/// Rank 0: what the planner asks about the rows.
+WorkloadLengths workload_of(const std::vector<RequestLength>& lengths) {
+  WorkloadLengths workload;
+  workload.rows = std::ssize(lengths);
+  double sum = 0;
+  for (const RequestLength& each : lengths) {
+    workload.longest_prompt = std::max<int64_t>(workload.longest_prompt, each.prompt);
+    workload.longest_sequence =
+        std::max<int64_t>(workload.longest_sequence, each.prompt + each.output);
+    sum += each.prompt;
+  }
+  workload.mean_prompt = sum / static_cast<double>(lengths.size());
+  return workload;
+}
+
+/// The job once for each strategy and mix.
+std::vector<Job> cases_of(const Job& job) {
+  std::vector<Job> cases;
+  for (const std::string& strategy : job.strategies)
+    for (const std::string& mix : job.mixes) {
+      Job one = job;
+      set_option(one, *find_option("strategy", Command::kPlan), {strategy}, {}, "--strategy");
+      set_option(one, *find_option("mix", Command::kPlan), {mix}, {}, "--mix");
+      cases.push_back(std::move(one));
+    }
+  return cases;
+}
+
+/// Rank 0's part of a run.
+DriverCounts drive(const Bench& bench, const Job& job, const Plan& plan, Share& share,
+                   Timeline& timeline) {
+  Bell bell;
+  MadeFeed feed({.lengths = bench.lengths,
+                 .vocab = bench.input.checkpoint->config().vocab,
+                 .seed = job.seed,
+                 .sampling = job.sampling});
+  DiscardingSink sink;
+  IoThread io(feed, sink, job.prompt_window, bell, &timeline);
+  DriverSetup setup;
+  setup.scheduler = scheduler_config(plan);
+  setup.window = job.prompt_window;
+  setup.timeout_s = static_cast<double>(job.timeout);
+  Driver driver(setup, make_driver_links(bench.mpi, plan.pipelines[0]), nullptr, io);
+  run_share(bench.mpi, share, plan,
+            {.bell = bell, .conductor = &driver, .tick = {}, .timeline = &timeline});
+  io.close();
+  CHECK(sink.failures == 0, Exit::kNoPlan, "{} of {} rows failed, the first one: {}", sink.failures,
+        bench.lengths.size(), sink.first_error);
+  return driver.counts();
+}
+
+/// Of this rank's steps, by their kind.
+ByKind<StepWork> work_of(const Share& share, const Timeline& timeline) {
+  ByKind<StepWork> work;
+  for (size_t i = 0; share.stage && i < timeline.steps.size(); ++i)
+    work.of(timeline.steps[i].kind) += share.stage->work(timeline.steps[i].shape);
+  return work;
+}
+
+std::string to_text(const ByKind<StepWork>& work) {
+  auto json = nlohmann::json::array();
+  for (const StepWork& each : {work.prefill, work.decode, work.mixed})
+    json.push_back({{"bytes", each.bytes}, {"operations", each.operations}});
+  return dump_json(json);
+}
+
+ByKind<StepWork> work_from(const std::string& text) {
+  const auto json = parse_json(text, "a rank's work", Exit::kMpi);
+  const auto read = [&](size_t i) {
+    return StepWork{json.at(i).at("bytes"), json.at(i).at("operations")};
+  };
+  return {read(0), read(1), read(2)};
+}
+
+/// Collective: the stages' times and work on rank 0.
+std::vector<BenchStage> gather_stages(const Bench& bench, const Plan& plan, const Share& share,
+                                      Timeline& timeline, double begin_s, double end_s) {
+  const auto texts = bench.mpi.gather(to_text(work_of(share, timeline)));
+  const auto events = gather_events(bench.mpi, timeline, bench.clock_offset_s);
+  if (bench.mpi.rank() != 0) return {};
+  std::vector<int> ranks;
+  for (const StagePlan& stage : plan.pipelines[0].stages) ranks.push_back(stage.ranks.at(0));
+  const auto times = stage_times(events, ranks, begin_s, end_s);
+  std::vector<BenchStage> stages;
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    const StagePlan& stage = plan.pipelines[0].stages[i];
+    stages.push_back({ranks[i], stage.layer_begin, stage.layer_end, times[i],
+                      work_from(texts.at(static_cast<size_t>(ranks[i])))});
+  }
+  return stages;
+}
+
+/// Collective. `last`: the run that --trace shows.
+BenchRun run_once(const Bench& bench, const Job& job, const Plan& plan, Share& share, bool last) {
+  Timeline timeline;
+  timeline.rank = bench.mpi.rank();
+  BenchRun run;
+  bench.mpi.barrier();
+  const double begin_s = steady_seconds();
+  or_abort(bench.mpi, [&] {
+    Bell bell;
+    if (bench.mpi.rank() == 0)
+      run.counts = drive(bench, job, plan, share, timeline);
+    else
+      run_share(bench.mpi, share, plan,
+                {.bell = bell, .conductor = nullptr, .tick = {}, .timeline = &timeline});
+  });
+  const double end_s = steady_seconds();
+  run.seconds = end_s - begin_s;
+  run.stages = gather_stages(bench, plan, share, timeline, begin_s, end_s);
+  if (last && wants_events(job)) save_events(bench.mpi, job, timeline, begin_s);
+  return run;
+}
+
+BenchCase run_case(const Bench& bench, const Job& job) {
+  const Plan plan = decide(bench.mpi, job, bench.input, bench.machines);
+  Share share = load_share(bench.mpi, job, bench.input, bench.machines, plan);
+  BenchCase result;
+  result.strategy = to_text(*find_option("strategy", Command::kPlan),
+                            find_option("strategy", Command::kPlan)->binding.get(job).at(0));
+  result.mix = name(plan.mix);
+  result.formats = run_lengths(layer_formats(plan));
+  result.prefill_tokens = plan.prefill_tokens;
+  result.decode_batch = plan.decode_batch;
+  result.lanes = plan.lanes;
+  result.load_s = share.load_s;
+  for (int i = 0; i < job.warmup; ++i) run_once(bench, job, plan, share, false);
+  for (int i = 0; i < job.repetitions; ++i) {
+    result.runs.push_back(run_once(bench, job, plan, share, i + 1 == job.repetitions));
+    const BenchRun& run = result.runs.back();
+    if (bench.mpi.rank() == 0)
+      log_info("{}, {}: run {} of {}: {:.1f} output tokens/s, {:.2f} s", result.strategy,
+               result.mix, i + 1, job.repetitions, speeds_of(run).output, run.seconds);
+  }
+  return result;
+}
+
+BenchReport report_of(const Bench& bench, const Job& job, std::vector<Peaks> peaks) {
+  BenchReport report;
+  report.model = (job.model / "").parent_path().filename().string();
+  report.prompts = std::ssize(bench.lengths);
+  for (const RequestLength& each : bench.lengths) {
+    report.prompt_tokens += each.prompt;
+    report.output_tokens += each.output;
+  }
+  for (const RankReport& rank : bench.machines.inventory) report.devices.push_back(rank.device);
+  report.peaks = std::move(peaks);
+  return report;
+}
+
+void print(const Job& job, const BenchReport& report) {
+  const std::string text =
+      job.json ? to_json(report) + "\n" : (job.markdown ? to_markdown(report) : describe(report));
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+}  // namespace
+
+int run_bench(const Job& job) {
+  set_log_level(job.log_level);
+  const Mpi mpi;
+  const Job timed = timed_job(job);
+  Input input = load_input(mpi, timed);
+  std::vector<RequestLength> lengths;
+  mpi.agreed([&] {
+    if (mpi.rank() != 0) return;
+    lengths = request_lengths(timed, input);
+    input.lengths = workload_of(lengths);
+  });
+  const Machines machines = find_machines(mpi, job);
+  const Bench bench{mpi, input, machines, std::move(lengths), clock_offset(mpi).offset_s};
+  BenchReport report =
+      report_of(bench, job, measure_peaks_of_ranks(mpi, *machines.backend, choose_isa(job.isa)));
+  for (const Job& one : cases_of(timed)) report.cases.push_back(run_case(bench, one));
+  if (mpi.rank() == 0) print(job, report);
+  return 0;
+}
+
+}  // namespace llmpq

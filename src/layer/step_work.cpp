@@ -1,0 +1,73 @@
+#include "layer/step_work.hpp"
+
+#include <numeric>
+
+#include "layer/memory.hpp"
+
+namespace llmpq {
+namespace {
+
+double as_double(int64_t value) { return static_cast<double>(value); }
+
+/// K and V of one token in one layer.
+double token_kv_bytes(const ModelConfig& config, DType type) {
+  Sizes one_token;
+  one_token.kv_block_tokens = 1;
+  one_token.kv_type = type;
+  return as_double(kv_block_bytes(config, one_token));
+}
+
+Unit attention_unit(const WorkKind& kind) {
+  const bool tensor_cores = kind.backend == BackendKind::kCuda && kind.kv_type != DType::kF32;
+  return tensor_cores ? Unit::kHalf : Unit::kF32;
+}
+
+}  // namespace
+
+double StepWork::all_operations() const {
+  return std::accumulate(operations.begin(), operations.end(), 0.0);
+}
+
+StepWork& StepWork::operator+=(const StepWork& other) {
+  bytes += other.bytes;
+  for (size_t unit = 0; unit < kUnits; ++unit) operations[unit] += other.operations[unit];
+  return *this;
+}
+
+Unit product_unit(const WorkKind& kind) {
+  const bool halves =
+      kind.activation == ActivationType::kBf16 || kind.activation == ActivationType::kF16;
+  if (kind.backend == BackendKind::kCuda) return halves ? Unit::kHalf : Unit::kF32;
+  const bool integers = kind.activation == ActivationType::kInt8 && !is_16bit(kind.format);
+  return integers ? Unit::kInt8 : Unit::kF32;
+}
+
+StepWork layer_work(const ModelConfig& c, const WorkKind& kind, const StepShape& shape) {
+  StepWork work;
+  const int64_t attended = c.heads * c.head_dim;
+  const double weights = as_double(c.qkv_rows() * c.hidden + c.hidden * attended +
+                                   c.up_rows() * c.hidden + c.hidden * c.ffn);
+  work.bytes =
+      as_double(layer_bytes(c, kind.format, kind.backend)) +
+      as_double(shape.prefill_context + shape.decode_keys) * token_kv_bytes(c, kind.kv_type);
+  work.of(product_unit(kind)) += 2 * as_double(shape.rows()) * weights;
+  work.of(attention_unit(kind)) +=
+      4 * as_double(attended) * as_double(shape.prefill_keys + shape.decode_keys);
+  return work;
+}
+
+StepWork embedding_work(const ModelConfig& c, const StepShape& shape) {
+  StepWork work;
+  work.bytes = as_double(shape.rows() * c.hidden * 2);
+  return work;
+}
+
+StepWork head_work(const ModelConfig& c, const WorkKind& kind, const StepShape& shape) {
+  StepWork work;
+  if (shape.samples == 0) return work;
+  work.bytes = as_double(head_bytes(c, kind.format, kind.backend));
+  work.of(product_unit(kind)) += 2 * as_double(shape.samples * c.vocab) * as_double(c.hidden);
+  return work;
+}
+
+}  // namespace llmpq
