@@ -115,6 +115,12 @@ class Backend {
   virtual void pack_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows,
                          const float* values) = 0;
 
+  /// From now on cpu_seconds() counts all threads.
+  virtual void count_cpu_seconds() {}
+  /// CPU seconds that the calling thread has used and that the backend's others computed for it,
+  /// without those in which they waited for each other. 0 where the device is no CPU.
+  virtual double cpu_seconds() const { return 0; }
+
   /// Why devices of this kind cannot be linked; empty if they can.
   virtual std::string why_no_links() const { return "a CPU's memory is the host's"; }
   /// What the two ends of a link meet by.

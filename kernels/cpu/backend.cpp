@@ -58,6 +58,9 @@ class CpuBackend final : public Backend {
     return is_16bit(format) ? ActivationType::kF32 : ActivationType::kInt8;
   }
 
+  void count_cpu_seconds() override { pool_.count_cpu_seconds(); }
+  double cpu_seconds() const override { return thread_cpu_seconds() + pool_.cpu_seconds(); }
+
   Buffer allocate(int64_t bytes) override { return allocate_host(bytes); }
   Buffer allocate_staging(int64_t bytes) override { return allocate_host(bytes); }
 

@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 #include <sched.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -40,6 +41,12 @@ int cgroup_cpus() {
   return tightest;
 }
 
+int64_t thread_cpu_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
 /// About 20 us of waiting before a thread goes to sleep: longer than the gap between two loops.
 constexpr int kSpinRounds = 1000;
 
@@ -57,6 +64,8 @@ int usable_cpus() {
   const int quota = cgroup_cpus();
   return quota > 0 ? std::min(cpus, quota) : cpus;
 }
+
+double thread_cpu_seconds() { return 1e-9 * static_cast<double>(thread_cpu_ns()); }
 
 ThreadPool::ThreadPool(int threads) {
   CHECK(threads >= 0 && threads <= 1024, Exit::kUsage, "--threads {}: want 0 (all) to 1024",
@@ -98,10 +107,17 @@ void ThreadPool::run(int64_t items, int64_t grain, Call call, void* self) {
 
   while (take_chunk(epoch, 0)) {
   }
+  const int64_t began_ns = counting_ ? thread_cpu_ns() : 0;
+  wait_for_chunks(chunks);
+  if (counting_) waited_ns_ += thread_cpu_ns() - began_ns;
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+/// The caller's, when no chunk is left to take.
+void ThreadPool::wait_for_chunks(uint32_t chunks) {
   for (int i = 0; i < spin_rounds_ && finished_.load() < chunks; ++i) _mm_pause();
   for (uint32_t seen = finished_.load(); seen < chunks; seen = finished_.load())
     finished_.wait(seen);
-  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
 /// Runs one chunk of loop `epoch`; false if none is left or another loop has begun.
@@ -117,12 +133,16 @@ bool ThreadPool::take_chunk(uint32_t epoch, int thread) {
     if (static_cast<uint32_t>(ticket) >= chunks) return false;
   } while (!ticket_.compare_exchange_weak(ticket, ticket + 1));
   const int64_t begin = static_cast<int64_t>(static_cast<uint32_t>(ticket)) * grain;
+  // The caller's own chunks are in its thread's time already.
+  const bool counts = counting_ && thread != 0;
+  const int64_t began_ns = counts ? thread_cpu_ns() : 0;
   try {
     call(self, begin, std::min(begin + grain, items), thread);
   } catch (...) {
     const std::lock_guard lock(error_mutex_);
     if (!error_) error_ = std::current_exception();
   }
+  if (counts) computed_ns_ += thread_cpu_ns() - began_ns;
   if (finished_.fetch_add(1) + 1 == chunks) finished_.notify_all();
   return true;
 }

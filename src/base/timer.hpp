@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <thread>
 
 namespace llmpq {
 
@@ -12,6 +13,15 @@ inline double steady_seconds() {
   using Seconds = std::chrono::duration<double>;
   return std::chrono::duration_cast<Seconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+/// Returns at that moment of steady_seconds(), or at once if it is over. Sleeps; only the last
+/// tenth of a millisecond, by which a sleep may end late, is spent looking at the clock.
+inline void wait_until(double moment_s) {
+  constexpr double kLate_s = 1e-4;
+  const double sleep_s = moment_s - steady_seconds() - kLate_s;
+  if (sleep_s > 0) std::this_thread::sleep_for(std::chrono::duration<double>(sleep_s));
+  while (steady_seconds() < moment_s) std::this_thread::yield();
 }
 
 /// Measures the seconds since it was made or restarted.

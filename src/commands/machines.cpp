@@ -6,6 +6,7 @@
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "commands/emulation.hpp"
 #include "kernels/check.hpp"
 #include "profile/near_cores.hpp"
 #include "profile/pci.hpp"
@@ -55,6 +56,13 @@ std::optional<int64_t> memory_limit(const Job& job, const Emulation& emulation) 
   if (!job.memory_limit || !emulation.memory_bytes)
     return job.memory_limit ? job.memory_limit : emulation.memory_bytes;
   return std::min(*job.memory_limit, *emulation.memory_bytes);
+}
+
+void check_clock(const Emulation& emulation, const RankSight& rank, const RankBinding& binding) {
+  CHECK(emulation.clock.empty() || binding.kind == BackendKind::kCpu, Exit::kUsage,
+        "--emulate {}: rank {} computes on a GPU, and only CPUs can be another device: want "
+        "--backend cpu for it",
+        emulation.clock, rank.rank);
 }
 
 void check_sms(const Emulation& emulation, const RankSight& rank, const RankBinding& binding) {
@@ -134,8 +142,10 @@ std::vector<RankSight> gather_sights(const Mpi& mpi, const RankSight& mine) {
 Placement place_ranks(const Job& job, const std::vector<RankSight>& sights) {
   Placement placement{.bindings = bind_ranks(sights, job.share_gpu),
                       .emulations = emulations(job.emulate, static_cast<int>(sights.size()))};
-  for (size_t i = 0; i < sights.size(); ++i)
+  for (size_t i = 0; i < sights.size(); ++i) {
+    check_clock(placement.emulations[i], sights[i], placement.bindings[i]);
     check_sms(placement.emulations[i], sights[i], placement.bindings[i]);
+  }
   return placement;
 }
 
@@ -158,7 +168,11 @@ std::unique_ptr<Backend> open_backend(const Mpi& mpi, const Job& job, const Rank
 std::vector<RankReport> take_inventory(const Mpi& mpi, RankReport mine, const Backend& backend,
                                        const Placement& placement) {
   mpi.barrier();  // a backend that is opened takes memory, on a GPU that may be shared
-  mpi.agreed([&] { add_device(mine, backend, mine_of(mpi, placement.bindings)); });
+  mpi.agreed([&] {
+    add_device(mine, backend, mine_of(mpi, placement.bindings));
+    mine.clock = mine_of(mpi, placement.emulations).clock;
+    if (!mine.clock.empty()) mine.device += fmt::format(" ({})", mine.clock);
+  });
   return gather_inventory(mpi, mine);
 }
 
@@ -172,6 +186,9 @@ Machines find_machines(const Mpi& mpi, const Job& job) {
   Machines machines;
   mpi.agreed([&] { machines.backend = open_backend(mpi, job, mine, placement); });
   machines.inventory = take_inventory(mpi, mine, *machines.backend, placement);
+  machines.rank = mpi.rank();
+  machines.emulations = placement.emulations;
+  mpi.agreed([&] { check_cores(told_needs(machines.inventory, machines.emulations)); });
   if (mpi.rank() == 0) tell(sights, placement, machines.inventory);
   return machines;
 }

@@ -16,8 +16,11 @@ namespace llmpq {
 
 /// What we run on.
 struct Machines {
+  int rank = 0;
   std::unique_ptr<Backend> backend;   ///< of this rank
   std::vector<RankReport> inventory;  ///< of all ranks
+  std::vector<Emulation> emulations;  ///< of all ranks
+  const Emulation& mine() const { return emulations.at(static_cast<size_t>(rank)); }
 };
 
 /// Collective. Error(kGpu): no GPU where one is asked for, or two ranks on one. Error(kUsage): an

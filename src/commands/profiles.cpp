@@ -10,6 +10,7 @@
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "commands/emulation.hpp"
 #include "kernels/check.hpp"
 #include "profile/cache.hpp"
 #include "profile/fit.hpp"
@@ -78,6 +79,7 @@ MeasureSetup measure_setup(const Mpi& mpi, const Job& job, const Input& input,
       std::min(static_cast<int64_t>(kMemoryShare * static_cast<double>(rank.memory_bytes)),
                is_gpu ? kGpuMemory : kCpuMemory);
   setup.budget_s = job.profile_seconds;
+  setup.slowdown = machines.mine().slowdown;
   return setup;
 }
 
@@ -92,7 +94,7 @@ std::string neighbours(const RankReport& mine, const Machines& machines) {
     if (device_group(other) == device_group(mine))
       ranks.push_back(other.backend == BackendKind::kCuda
                           ? fmt::format("{} SMs", other.sms)
-                          : fmt::format("{} threads", other.threads));
+                          : fmt::format("{} threads {}", other.threads, other.clock));
   std::sort(ranks.begin(), ranks.end());
   return fmt::format("{}", fmt::join(ranks, ", "));
 }
@@ -238,9 +240,22 @@ std::map<std::string, RankProfile> kept_profiles(const Mpi& mpi, const Job& job,
   return kept;
 }
 
+/// Adds those of ranks whose emulated device is a profile. Collective.
+void add_emulated(const Mpi& mpi, const Machines& machines,
+                  const std::optional<EmulatedDevice>& emulated,
+                  const std::vector<std::string>& keys, std::map<std::string, RankProfile>& kept) {
+  std::string mine;
+  if (emulated && emulated->profile)
+    mine = to_text(given(*emulated->profile, machines.mine().profile.string()));
+  const auto texts = mpi.all_gather(mine);
+  for (size_t i = 0; i < keys.size(); ++i)
+    if (!texts[i].empty()) kept[keys[i]] = from_text(texts[i]);
+}
+
 /// Whether this rank takes part: its own profile is missing, or that of one which it slows.
 bool must_measure(const Mpi& mpi, const Machines& machines, const std::vector<std::string>& keys,
                   const std::map<std::string, RankProfile>& kept) {
+  if (!machines.mine().profile.empty()) return false;
   for (size_t i = 0; i < keys.size(); ++i)
     if (!kept.contains(keys[i]) &&
         device_group(machines.inventory[i]) == device_group(report_of(mpi, machines)))
@@ -254,14 +269,17 @@ std::vector<RankProfile> find_profiles(const Mpi& mpi, const Job& job, const Inp
                                        const Machines& machines) {
   if (!job.profile.empty()) return profiles_of_file(mpi, job, input, machines);
   MeasureSetup setup;
+  std::optional<EmulatedDevice> emulated;
   std::string mine;
   mpi.agreed([&] {
+    emulated = load_emulated(machines, input.checkpoint->config());
     setup = measure_setup(mpi, job, input, machines);
     mine = key_text(mpi, job, input, machines, setup);
   });
   const std::vector<std::string> keys = mpi.all_gather(mine);
   const auto folder = job.profile_cache.empty() ? usual_cache_folder() : job.profile_cache;
   auto kept = kept_profiles(mpi, job, folder, keys);
+  add_emulated(mpi, machines, emulated, keys, kept);
 
   std::string measured;
   const bool all_kept = std::all_of(keys.begin(), keys.end(),

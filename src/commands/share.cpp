@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "base/timer.hpp"
 #include "commands/arithmetic.hpp"
+#include "commands/emulation.hpp"
 #include "kernels/check.hpp"
 #include "pipeline/run.hpp"
 
@@ -45,6 +46,18 @@ void load_stage(const Mpi& mpi, const Job& job, const Input& input, const Machin
                          .kv_blocks = plan.kv_blocks,
                          .activation = job.activation_dtype};
   share.stage.emplace(setup, *input.checkpoint, *machines.backend, *share.context);
+  if (const auto emulated = load_emulated(machines, input.checkpoint->config()))
+    share.clock.emplace(*emulated, setup, input.checkpoint->config(), *machines.backend);
+}
+
+/// Collective: whether emulated times will hold.
+void check_clocks(const Mpi& mpi, const Machines& machines, Share& share) {
+  std::optional<double> cores;
+  mpi.agreed([&] {
+    if (!share.stage) cores = 0;
+    if (share.clock && !machines.mine().profile.empty()) cores = share.clock->cores(*share.stage);
+  });
+  check_needs(mpi, machines, cores);
 }
 
 /// Collective: device links between neighbours, if they were chosen.
@@ -68,6 +81,7 @@ Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machi
   if (mpi.rank() == 0)
     log_info("activations travel over {}: {}", name(share.link.kind), share.link.reason);
   mpi.agreed([&] { load_stage(mpi, job, input, machines, plan, share); });
+  check_clocks(mpi, machines, share);
   or_abort(mpi, [&] { connect(mpi, job, input, machines, plan, share); });
   share.arithmetic = gather_arithmetic(
       mpi, share.stage ? arithmetic_class(*machines.backend, plan, job.activation_dtype) : "");
@@ -87,8 +101,10 @@ void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& s
     worker.emplace(
         *share.stage, share.index,
         make_stage_links(mpi, plan.pipelines[0], share.index, share.link.kind == LinkKind::kNccl),
-        setup.bell, setup.timeline);
+        setup.bell, setup.timeline, share.clock ? &*share.clock : nullptr);
   run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, setup.tick);
+  worker.reset();  // ends the thread that counts
+  if (share.clock) tell_overruns(share.clock->counts());
 }
 
 void or_abort(const Mpi& mpi, const std::function<void()>& work) {

@@ -22,6 +22,7 @@ namespace llmpq {
 struct Share {
   std::unique_ptr<Context> context;
   std::optional<Stage> stage;
+  std::optional<StageClock> clock;      ///< of an emulated device
   size_t index = 0;                     ///< of the stage in its pipeline
   LinkChoice link;                      ///< what carries activations between the stages
   std::vector<std::string> arithmetic;  ///< arithmetic_class() by rank; empty without a stage
@@ -29,7 +30,7 @@ struct Share {
 };
 
 /// Reads, rounds and packs this rank's layers and connects it to its neighbours. Collective.
-/// Error(kModel), (kNoPlan), or (kUsage) for a --link that cannot be.
+/// Error(kModel), (kNoPlan), or (kUsage) for a --link or an --emulate that cannot be.
 Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
                  const Plan& plan);
 

@@ -165,6 +165,8 @@ std::vector<Option> sampling() {
 std::vector<Option> machine() {
   const std::string group = "Model and machine";
   Binding memory = with_range(ValueType::kBytes, &Job::memory_limit, {1, 1e18});
+  Binding emulated = single(ValueType::kText, &Job::emulate);
+  emulated.path_key = "profile";
   return {
       {"max-model-len", group, kRuns, "tokens",
        "Longest prompt and output together; auto: the model's context.",
@@ -201,9 +203,11 @@ std::vector<Option> machine() {
        "through host memory.",
        choice(&Job::link, kLinks)},
       {"emulate", group, kMachines, "SPEC",
-       "Make ranks behave like other devices: memory=2GiB, sms=N (GPUs only), both joined by a "
-       "comma, or none. Repeated: the i-th for rank i; one alone: for all.",
-       single(ValueType::kText, &Job::emulate)},
+       "Make ranks behave like other devices: none, or joined by commas memory=2GiB, sms=N (GPUs "
+       "only), and for CPUs one of two clocks: profile=FILE (steps last what that profile says) or "
+       "slowdown=N, prefill=N, decode=N, FORMAT.prefill=N, FORMAT.decode=N (so many times the CPU "
+       "time they take). Repeated: the i-th for rank i; one alone: for all.",
+       emulated},
       {"memory-limit", group, kMachines, "",
        "Most bytes that a rank may allocate (2GiB, 500MB); auto: what the machine leaves it.",
        memory},

@@ -28,10 +28,11 @@ struct Range {
 /// How an option's values look and which field of the Job they are.
 struct Binding {
   ValueType type = ValueType::kText;
-  bool list = false;    ///< any number of values: a repeated flag, an array in the job file
-  bool commas = false;  ///< a list that may also be one text, joined by commas
-  bool greedy = false;  ///< a list whose flag takes all words up to the next flag
-  std::string unset;    ///< the value that stands for "not given", or empty if none does
+  bool list = false;     ///< any number of values: a repeated flag, an array in the job file
+  bool commas = false;   ///< a list that may also be one text, joined by commas
+  bool greedy = false;   ///< a list whose flag takes all words up to the next flag
+  std::string path_key;  ///< of texts that are "key=value,...": the key whose value is a path
+  std::string unset;     ///< the value that stands for "not given", or empty if none does
   std::vector<std::string> choices;
   Range range;
   std::function<void(Job&, const std::vector<Scalar>&)> set;  ///< empty = back to "not given"

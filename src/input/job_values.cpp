@@ -143,6 +143,22 @@ std::filesystem::path absolute_path(const std::filesystem::path& folder, const s
   return std::filesystem::absolute(folder / text).lexically_normal();
 }
 
+/// The items of "key=value,..." as they are, but for the value of `key`, which becomes absolute.
+std::string with_absolute_path(const std::filesystem::path& folder, const std::string& text,
+                               const std::string& key) {
+  std::string result;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string item = text.substr(begin, end - begin);
+    const size_t value = key.size() + 1;
+    const bool is_path = item.starts_with(key + "=") && item.size() > value;
+    result += begin == 0 ? "" : ",";
+    result += is_path ? key + "=" + absolute_path(folder, item.substr(value)).string() : item;
+    begin = end + 1;
+  }
+  return result;
+}
+
 std::string range_text(const Range& range) {
   const std::string from = range.above_low ? "above" : "from";
   return fmt::format(" {} {} to {}", from, range.low, range.high);
@@ -222,6 +238,8 @@ void set_option(Job& job, const Option& option, std::vector<Scalar> values,
     auto* text = std::get_if<std::string>(&value);
     if (text && binding.type == ValueType::kPath && !text->empty())
       value = absolute_path(folder, *text).string();
+    if (text && !binding.path_key.empty())
+      value = with_absolute_path(folder, *text, binding.path_key);
   }
   binding.set(job, values);
 }

@@ -3,6 +3,7 @@
 // counts it from the scheduler's steps.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace llmpq {
@@ -20,6 +21,12 @@ struct StepShape {
 /// Keys of `rows` consecutive rows of which the first is at `position`: sum of position + 1 + i.
 constexpr int64_t keys_of(int64_t position, int64_t rows) {
   return rows * (position + 1) + rows * (rows - 1) / 2;
+}
+
+/// The same where each row looks at the last `window` keys at most; 0: no window.
+constexpr int64_t keys_of(int64_t position, int64_t rows, int64_t window) {
+  const int64_t growing = window == 0 ? rows : std::clamp<int64_t>(window - position, 0, rows);
+  return keys_of(position, growing) + (rows - growing) * window;
 }
 
 }  // namespace llmpq

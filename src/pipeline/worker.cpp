@@ -36,8 +36,15 @@ TraceEvent event_of(const Step& step, int32_t rank, int32_t track, std::string c
 
 }  // namespace
 
-Worker::Worker(Stage& stage, size_t index, StageLinks links, Bell& bell, Timeline* timeline)
-    : stage_(stage), index_(index), links_(std::move(links)), bell_(bell), timeline_(timeline) {
+Worker::Worker(Stage& stage, size_t index, StageLinks links, Bell& bell, Timeline* timeline,
+               StageClock* clock)
+    : stage_(stage),
+      index_(index),
+      links_(std::move(links)),
+      bell_(bell),
+      timeline_(timeline),
+      clock_(clock) {
+  if (clock_) clock_->watch(stage_);
   thread_ = std::thread([this] { compute(); });
 }
 
@@ -124,6 +131,7 @@ Worker::Computed Worker::run(Task task) {
   const double begin_s = steady_seconds();
   computed.hidden = stage_.run(task.step, task.hidden);
   if (stage_.last()) computed.result = pack(stage_.take_result());
+  if (clock_) clock_->wait_for_end(task.step, task.ready_s);
   if (timeline_) record(task, begin_s);
   computed.step = std::move(task.step);
   return computed;

@@ -15,14 +15,17 @@
 #include "pipeline/queue.hpp"
 #include "pipeline/timeline.hpp"
 #include "stage/stage.hpp"
+#include "stage/stage_clock.hpp"
 
 namespace llmpq {
 
 class Worker {
  public:
   /// Starts the compute thread. `index` is the stage's in its pipeline, for messages. `bell` wakes
-  /// the MPI thread when a step is computed. `timeline` may be null.
-  Worker(Stage& stage, size_t index, StageLinks links, Bell& bell, Timeline* timeline);
+  /// the MPI thread when a step is computed. `timeline` may be null, and so may `clock`: that of an
+  /// emulated device, by which steps end.
+  Worker(Stage& stage, size_t index, StageLinks links, Bell& bell, Timeline* timeline,
+         StageClock* clock);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -62,6 +65,7 @@ class Worker {
   StageLinks links_;
   Bell& bell_;
   Timeline* timeline_;
+  StageClock* clock_;
   std::deque<Step> steps_;                     ///< arrived, waiting for their activations
   std::deque<std::vector<std::byte>> hidden_;  ///< arrived, waiting for their step
   std::deque<TraceEvent> sends_;               ///< under way

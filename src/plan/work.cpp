@@ -6,16 +6,6 @@
 #include "layer/step_shape.hpp"
 
 namespace llmpq {
-namespace {
-
-/// Keys of `rows` rows from `position` on, of which each looks at `window` at most.
-double windowed_keys(int64_t position, int64_t rows, int64_t window) {
-  const int64_t growing = window == 0 ? rows : std::clamp<int64_t>(window - position, 0, rows);
-  return static_cast<double>(keys_of(position, growing)) +
-         static_cast<double>(rows - growing) * static_cast<double>(window);
-}
-
-}  // namespace
 
 Work work_of(std::span<const SequenceLength> lengths, int64_t kv_block_tokens) {
   Work work;
@@ -44,8 +34,8 @@ WorkKeys keys_of(std::span<const SequenceLength> lengths, int64_t window) {
   WorkKeys keys;
   for (const SequenceLength& length : lengths) {
     const auto count = static_cast<double>(length.count);
-    keys.prefill += count * windowed_keys(0, length.prompt, window);
-    keys.decode += count * windowed_keys(length.prompt, length.output - 1, window);
+    keys.prefill += count * static_cast<double>(keys_of(0, length.prompt, window));
+    keys.decode += count * static_cast<double>(keys_of(length.prompt, length.output - 1, window));
   }
   return keys;
 }

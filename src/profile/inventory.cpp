@@ -77,6 +77,7 @@ std::string to_json(const RankReport& r) {
                             {"usable_cpus", r.usable_cpus},
                             {"backend", static_cast<int>(r.backend)},
                             {"device", r.device},
+                            {"clock", r.clock},
                             {"gpu", r.gpu},
                             {"uuid", r.uuid},
                             {"pci", r.pci},
@@ -101,6 +102,7 @@ RankReport from_json(const std::string& text) {
   r.usable_cpus = json.at("usable_cpus");
   r.backend = static_cast<BackendKind>(json.at("backend").get<int>());
   r.device = json.at("device");
+  r.clock = json.at("clock");
   r.gpu = json.at("gpu");
   r.uuid = json.at("uuid");
   r.pci = json.at("pci");

@@ -22,7 +22,8 @@ struct RankReport {
   int usable_cpus = 1;  ///< how many they are, within the cgroup's quota
 
   BackendKind backend = BackendKind::kCpu;
-  std::string device;          ///< name
+  std::string device;          ///< name, with the clock of an emulated one
+  std::string clock;           ///< Emulation::clock
   int gpu = -1;                ///< index among the GPUs that the rank sees; -1: a CPU
   std::string uuid, pci;       ///< of the GPU
   int compute_capability = 0;  ///< of the GPU, major * 10 + minor

@@ -4,9 +4,9 @@
 #include <bit>
 #include <cstring>
 
-#include "base/timer.hpp"
 #include "input/checkpoint.hpp"
 #include "kernels/convert.hpp"
+#include "profile/device_clock.hpp"
 
 namespace llmpq {
 namespace {
@@ -89,12 +89,13 @@ Rows rows_of(const BenchStep& step, int64_t block_tokens) {
   return rows;
 }
 
+/// `work` done `times` times, to the end.
 template <typename Work>
-double seconds_of(Context& context, int64_t times, Work&& work) {
-  const Timer timer;
-  for (int64_t i = 0; i < times; ++i) work();
-  context.synchronize();
-  return timer.seconds() / static_cast<double>(times);
+auto repeated(Context& context, int64_t times, Work work) {
+  return [&context, times, work] {
+    for (int64_t i = 0; i < times; ++i) work();
+    context.synchronize();
+  };
 }
 
 }  // namespace
@@ -114,7 +115,8 @@ LayerBench::LayerBench(const ModelConfig& config, const Setup& setup, Backend& b
       context_(backend.make_context()),
       workspace_(config_, setup.sizes, false, false, backend),
       rows_(setup.sizes, setup.kv_blocks, backend),
-      hidden_(static_cast<size_t>(setup.sizes.max_rows * config.hidden)) {
+      hidden_(static_cast<size_t>(setup.sizes.max_rows * config.hidden)),
+      clock_(setup.slowdown, backend) {
   context_->reserve_scratch(
       scratch_bytes(backend.kind(), scratch_needs(config_, setup.sizes, false)));
   const auto checkpoint = make_dummy_checkpoint(config_);
@@ -129,7 +131,9 @@ LayerBench::LayerBench(const ModelConfig& config, const Setup& setup, Backend& b
 
 void LayerBench::choose(const BenchStep& step) {
   ++chosen_;
-  const bool reads_weights = shape_of(step).rows() <= kFewRows;
+  const StepShape shape = shape_of(step);
+  phase_ = phase_of(shape);
+  const bool reads_weights = shape.rows() <= kFewRows;
   layers_ = reads_weights ? setup_.layers : std::min(setup_.layers, kLayersOfManyRows);
   view_ = rows_.upload(rows_of(step, setup_.sizes.kv_block_tokens), *context_);
   // The residual stream grows with every layer that is run: it begins anew with each step.
@@ -139,7 +143,8 @@ void LayerBench::choose(const BenchStep& step) {
 }
 
 double LayerBench::run(int64_t times) {
-  return seconds_of(*context_, times, [&] { queue(); }) / static_cast<double>(layers_);
+  const auto work = repeated(*context_, times, [&] { queue(); });
+  return clock_.seconds(phase_, setup_.format, work) / static_cast<double>(times * layers_);
 }
 
 /// As Stage does it: steps of single rows are recorded, with a context of a power of two.
@@ -159,13 +164,15 @@ void LayerBench::queue() {
   context_->run_recorded(chosen_, forward);
 }
 
-EmbeddingBench::EmbeddingBench(const ModelConfig& config, const Sizes& sizes, Backend& backend)
+EmbeddingBench::EmbeddingBench(const ModelConfig& config, const Sizes& sizes,
+                               const Slowdown& slowdown, Backend& backend)
     : config_(config),
       backend_(backend),
       context_(backend.make_context()),
       weights_(load_embedding(*make_dummy_checkpoint(config_), backend, *context_)),
       workspace_(config_, sizes, true, false, backend),
-      rows_(sizes, 1, backend) {
+      rows_(sizes, 1, backend),
+      clock_(slowdown, backend) {
   context_->reserve_scratch(scratch_bytes(backend.kind(), scratch_needs(config_, sizes, false)));
 }
 
@@ -178,7 +185,8 @@ void EmbeddingBench::choose(int64_t rows) {
 
 double EmbeddingBench::run(int64_t times) {
   const LayerRun on{config_, backend_.ops(), *context_, ActivationType::kF32, workspace_};
-  return seconds_of(*context_, times, [&] { forward_embedding(on, weights_, view_); });
+  const auto work = repeated(*context_, times, [&] { forward_embedding(on, weights_, view_); });
+  return clock_.seconds(Phase::kDecode, std::nullopt, work) / static_cast<double>(times);
 }
 
 HeadBench::HeadBench(const ModelConfig& config, const Setup& setup, Backend& backend)
@@ -189,7 +197,8 @@ HeadBench::HeadBench(const ModelConfig& config, const Setup& setup, Backend& bac
       weights_(load_head(*make_dummy_checkpoint(config_), setup.format, backend, *context_)),
       workspace_(config_, setup.sizes, false, true, backend),
       rows_(setup.sizes, 1, backend),
-      chooser_(config_, setup.sizes, backend) {
+      chooser_(config_, setup.sizes, backend),
+      clock_(setup.slowdown, backend) {
   context_->reserve_scratch(
       scratch_bytes(backend.kind(), scratch_needs(config_, setup.sizes, true)));
   const auto count = static_cast<size_t>(setup.sizes.max_rows * config.hidden);
@@ -217,10 +226,11 @@ double HeadBench::run(int64_t times) {
   const LayerRun on{config_, backend_.ops(), *context_, setup_.activation, workspace_};
   std::vector<const SequenceSampler*> samplers;
   for (const SequenceSampler& sampler : samplers_) samplers.push_back(&sampler);
-  return seconds_of(*context_, times, [&] {
+  const auto work = repeated(*context_, times, [&] {
     forward_head(on, weights_, view_);
     chooser_.choose(samplers, workspace_.logits, *context_);
   });
+  return clock_.seconds(Phase::kDecode, setup_.format, work) / static_cast<double>(times);
 }
 
 }  // namespace llmpq

@@ -11,6 +11,7 @@
 #include "kernels/backend.hpp"
 #include "layer/chooser.hpp"
 #include "layer/forward.hpp"
+#include "profile/bench_clock.hpp"
 #include "profile/bench_steps.hpp"
 
 namespace llmpq {
@@ -29,6 +30,7 @@ class LayerBench {
     ActivationType activation = ActivationType::kF32;
     Sizes sizes;
     int64_t kv_blocks = 0;
+    Slowdown slowdown;  ///< of an emulated device
   };
   /// Error(kNoPlan) when the memory does not suffice.
   LayerBench(const ModelConfig& config, const Setup& setup, Backend& backend);
@@ -51,6 +53,8 @@ class LayerBench {
   RowsOnDevice rows_;
   RowsView view_{};
   std::vector<float> hidden_;
+  BenchClock clock_;
+  Phase phase_ = Phase::kDecode;  ///< of the chosen step
   uint64_t chosen_ = 0;
   int64_t layers_ = 1;  ///< that the chosen step runs through
 };
@@ -58,7 +62,8 @@ class LayerBench {
 /// The embedding: run() returns the seconds of a step of `rows` rows.
 class EmbeddingBench {
  public:
-  EmbeddingBench(const ModelConfig& config, const Sizes& sizes, Backend& backend);
+  EmbeddingBench(const ModelConfig& config, const Sizes& sizes, const Slowdown& slowdown,
+                 Backend& backend);
   void choose(int64_t rows);
   double run(int64_t times);
 
@@ -70,6 +75,7 @@ class EmbeddingBench {
   Workspace workspace_;
   RowsOnDevice rows_;
   RowsView view_{};
+  BenchClock clock_;
 };
 
 /// Final norm, head and choice of a token for each of `samples` rows.
@@ -80,6 +86,7 @@ class HeadBench {
     ActivationType activation = ActivationType::kF32;
     Sizes sizes;
     Sampling sampling;
+    Slowdown slowdown;  ///< of an emulated device
   };
   HeadBench(const ModelConfig& config, const Setup& setup, Backend& backend);
   void choose(int64_t samples);
@@ -96,6 +103,7 @@ class HeadBench {
   Chooser chooser_;
   std::vector<SequenceSampler> samplers_;
   RowsView view_{};
+  BenchClock clock_;
 };
 
 }  // namespace llmpq

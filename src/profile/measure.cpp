@@ -79,14 +79,16 @@ struct LayerPlan {
   std::vector<GridStep> steps;
 };
 
-std::vector<RowKind> curves_of(BackendKind kind) {
-  if (kind == BackendKind::kCpu) return {RowKind::kAny};
+/// A CPU takes rows of both kinds alike, unless it is slowed down, perhaps by phase.
+std::vector<RowKind> curves_of(const Measuring& on) {
+  if (on.backend.kind() == BackendKind::kCpu && on.setup.slowdown.empty()) return {RowKind::kAny};
   return {RowKind::kDecode, RowKind::kPrefill};
 }
 
 /// From coarse to fine: of each curve and of what attention adds. Between them comes what is held
 /// out, some of it early: a model whose error nobody knows is worth little.
-std::vector<GridStep> steps_of(const GridLimits& limits, BackendKind kind, bool with_contexts) {
+std::vector<GridStep> steps_of(const GridLimits& limits, const std::vector<RowKind>& curves,
+                               bool with_contexts) {
   const auto contexts = context_steps(limits);
   const auto held_out = held_out_steps(limits, kHeldOutSeed + (with_contexts ? 0 : 1),
                                        with_contexts ? kHeldOutOfFirst : kHeldOutOfOthers);
@@ -96,7 +98,7 @@ std::vector<GridStep> steps_of(const GridLimits& limits, BackendKind kind, bool 
     for (const BenchStep& step : more) steps.push_back({step, std::nullopt});
   };
   for (size_t part = 0; part < contexts.size(); ++part) {
-    for (const RowKind curve : curves_of(kind)) {
+    for (const RowKind curve : curves) {
       const auto counts = row_counts(curve, limits);
       for (const int64_t rows : counts[part])
         if (BenchStep step = step_of_rows(curve, rows, limits); !step.ranges.empty())
@@ -128,8 +130,9 @@ LayerPlan plan_at(const Measuring& on, const MeasuredFormat& format, bool with_c
                                      .max_model_len = limits.max_context,
                                      .kv_block_tokens = on.setup.kv_block_tokens,
                                      .kv_type = on.setup.kv_type},
-                           .kv_blocks = 1},
-                 .steps = steps_of(limits, on.backend.kind(), with_contexts)};
+                           .kv_blocks = 1,
+                           .slowdown = on.setup.slowdown},
+                 .steps = steps_of(limits, curves_of(on), with_contexts)};
   for (const GridStep& each : plan.steps)
     plan.bench.kv_blocks =
         std::max(plan.bench.kv_blocks, blocks_of(each.step, on.setup.kv_block_tokens));
@@ -161,11 +164,11 @@ std::optional<LayerPlan> plan_layers(const Measuring& on, const MeasuredFormat& 
 }
 
 /// More points where a curve has stairs, each round nearer to them.
-void look_for_stairs(LayerPlan& plan, BackendKind kind, Visits& visits,
+void look_for_stairs(LayerPlan& plan, const std::vector<RowKind>& curves, Visits& visits,
                      std::vector<VisitedPoint>& points) {
   for (int round = 0; round < kStairRounds; ++round) {
     const size_t first = points.size();
-    for (const RowKind curve : curves_of(kind)) {
+    for (const RowKind curve : curves) {
       std::vector<RowSeconds> measured;
       for (size_t i = 0; i < first; ++i)
         if (plan.steps[i].curve == curve && !points[i].seconds.empty())
@@ -198,7 +201,7 @@ void measure_layers(Measuring& on, const MeasuredFormat& format, bool with_conte
                  [&](int64_t times) { return bench.run(times); }},
                 end_s, on.turns);
   visits.begin(points);
-  look_for_stairs(*plan, on.backend.kind(), visits, points);
+  look_for_stairs(*plan, curves_of(on), visits, points);
   visits.repeat(points);
   note(on, points);
   for (size_t i = 0; i < points.size(); ++i)
@@ -246,7 +249,8 @@ Sizes small_sizes(const MeasureSetup& setup, int64_t rows) {
 void measure_embedding(Measuring& on) {
   const double end_s = on.schedule.end_of(kEmbeddingShare);
   const ModelConfig config = bench_config(on.config, 1, kEmbeddingRows);
-  EmbeddingBench bench(config, small_sizes(on.setup, on.setup.limits.max_rows), on.backend);
+  EmbeddingBench bench(config, small_sizes(on.setup, on.setup.limits.max_rows), on.setup.slowdown,
+                       on.backend);
   std::vector<CountPoint> counts = counts_to(on.setup.limits.max_rows, false);
   visit_counts(on, counts,
                {[&](size_t i) { bench.choose(static_cast<int64_t>(counts[i].count)); },
@@ -271,7 +275,8 @@ void measure_head(Measuring& on, const MeasuredFormat& format) {
                   {.format = format.format,
                    .activation = format.activation,
                    .sizes = small_sizes(on.setup, samples),
-                   .sampling = on.setup.sampling},
+                   .sampling = on.setup.sampling,
+                   .slowdown = on.setup.slowdown},
                   on.backend);
   std::vector<CountPoint> counts = counts_to(samples, true);
   visit_counts(on, counts,
@@ -283,7 +288,7 @@ void measure_head(Measuring& on, const MeasuredFormat& format) {
 
 Measurements measure_all(Measuring& on) {
   const Timer timer;
-  on.result.prefill_apart = curves_of(on.backend.kind()).size() > 1;
+  on.result.prefill_apart = curves_of(on).size() > 1;
   measure_embedding(on);
   for (const MeasuredFormat& head : on.setup.heads)
     if (!on.turns.over()) measure_head(on, head);

@@ -13,6 +13,7 @@
 #include "kernels/backend.hpp"
 #include "layer/step_shape.hpp"
 #include "profile/bench_steps.hpp"
+#include "profile/emulate.hpp"
 
 namespace llmpq {
 
@@ -63,6 +64,7 @@ struct MeasureSetup {
   Sampling sampling;
   int64_t memory_bytes = 0;  ///< that may be filled while measuring
   double budget_s = 30;
+  Slowdown slowdown;  ///< of an emulated device
 };
 
 /// Ranks that measure side by side: those which share a device load it as they will when they run.

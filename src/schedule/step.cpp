@@ -71,15 +71,16 @@ std::optional<Mix> parse_mix(std::string_view text) {
   return std::nullopt;
 }
 
-StepShape shape_of(const Step& step) {
+StepShape shape_of(const Step& step, int64_t window) {
   StepShape shape;
   for (const StepRange& range : step.ranges) {
     const bool one = range.rows == 1;
     (one ? shape.decode_rows : shape.prefill_rows) += range.rows;
-    (one ? shape.decode_keys : shape.prefill_keys) += keys_of(range.position, range.rows);
+    (one ? shape.decode_keys : shape.prefill_keys) += keys_of(range.position, range.rows, window);
     if (!one) shape.prefill_context += range.position + range.rows;
     shape.samples += range.sample;
   }
+  for (const int32_t target : step.targets) shape.samples += target >= 0;
   return shape;
 }
 

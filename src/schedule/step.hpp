@@ -60,8 +60,9 @@ struct Step {
   int64_t rows() const { return static_cast<int64_t>(tokens.size()); }
 };
 
-/// What the time of a step depends on. Needs its ranges only.
-StepShape shape_of(const Step& step);
+/// What the time of a step depends on, in layers with a sliding window of so many tokens (0: none).
+/// Needs its ranges only, and its targets if it scores.
+StepShape shape_of(const Step& step, int64_t window = 0);
 
 /// What the last stage sends back for every step: one token per sampled range, in range order.
 struct StepResult {

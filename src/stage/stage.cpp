@@ -114,6 +114,7 @@ StepWork Stage::work(const StepShape& shape) const {
 }
 
 std::vector<std::byte> Stage::run(const Step& step, std::span<const std::byte> hidden) {
+  if (meter_) meter_->begin();
   const Rows rows = rows_of(step, setup_.sizes, setup_.kv_blocks);
   const RowsView view = rows_->upload(rows, context_);
   const int64_t floats = view.count * config_.hidden;
@@ -125,6 +126,7 @@ std::vector<std::byte> Stage::run(const Step& step, std::span<const std::byte> h
   if (!head_ && !ports_.out) return take_hidden(view);
   if (ports_.out) ports_.out->send(context_, workspace_->hidden, floats);
   if (head_) finish_step(step, rows);
+  if (head_ && meter_) meter_->charge(false, setup_.head_format);
   context_.synchronize();  // the next step overwrites the staging memory
   return {};
 }
@@ -152,7 +154,8 @@ void Stage::load_hidden(const Step& step, std::span<const std::byte> hidden) {
 
 /// Steps of single rows come again and again with the same sizes, and each of their many operations
 /// is short: they are recorded. A context counts in powers of two, so that the recording serves
-/// until it has doubled. An observer would see only what is recorded.
+/// until it has doubled. An observer would see only what is recorded. (A meter is a CPU's, which
+/// records nothing.)
 void Stage::queue_forward(const Rows& rows, RowsView view) {
   RangeList& ranges = view.ranges;
   if (observer_ || ranges.singles < ranges.count) return forward(view);
@@ -168,9 +171,12 @@ void Stage::queue_forward(const Rows& rows, RowsView view) {
 /// Embedding, layers, head: everything between the rows and the logits (or the next stage).
 void Stage::forward(const RowsView& view) {
   if (embedding_) forward_embedding(layer_run(Format::kBf16), *embedding_, view);
-  for (size_t i = 0; i < layers_.size(); ++i)
+  if (meter_) meter_->charge(false, std::nullopt);
+  for (size_t i = 0; i < layers_.size(); ++i) {
     forward_layer(layer_run(setup_.plan.formats[i]), layers_[i], caches_[i].view,
                   setup_.plan.layer_begin + static_cast<int64_t>(i), view);
+    if (meter_) meter_->charge(true, setup_.plan.formats[i]);
+  }
   if (head_) forward_head(layer_run(setup_.head_format), *head_, view);
 }
 
@@ -178,6 +184,7 @@ std::vector<std::byte> Stage::take_hidden(const RowsView& view) {
   const int64_t bytes = view.count * config_.hidden * int64_t{sizeof(float)};
   backend_.copy_to_host(context_, hidden_staging_.data(), workspace_->hidden, bytes);
   context_.synchronize();
+  if (meter_) meter_->charge(false, std::nullopt);
   return {hidden_staging_.data(), hidden_staging_.data() + bytes};
 }
 

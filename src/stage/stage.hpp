@@ -18,6 +18,7 @@
 #include "layer/sampler.hpp"
 #include "layer/step_work.hpp"
 #include "plan/plan.hpp"
+#include "profile/cpu_meter.hpp"
 #include "schedule/step.hpp"
 
 namespace llmpq {
@@ -61,6 +62,10 @@ class Stage {
   /// long as steps run.
   void observe(LayerObserver* observer) { observer_ = observer; }
 
+  /// From now on `meter` is told which part of a step has been computed; null: nobody is. It must
+  /// live as long as steps run.
+  void meter(CpuMeter* meter) { meter_ = meter; }
+
   /// Runs a step. `hidden`: [rows, hidden] f32 from the stage before (ignored by the first stage
   /// and where a port brings them). Returns [rows, hidden] f32 for the stage after; empty on the
   /// last stage and where a port takes them.
@@ -102,6 +107,7 @@ class Stage {
   std::unordered_map<int64_t, SequenceSampler> samplers_;
   StepResult result_;
   LayerObserver* observer_ = nullptr;
+  CpuMeter* meter_ = nullptr;
   int64_t bytes_ = 0;
 };
 

@@ -126,6 +126,9 @@ TEST(Job, PathsStartAtTheFolderOfTheFile) {
   EXPECT_EQ(read("output = '../outputs/a.h5'").output, "/outputs/a.h5");
   EXPECT_EQ(read("output = 'a.h5'").output, "/jobs/a.h5");
   EXPECT_EQ(read("output = ''").output, "");
+  EXPECT_THAT(
+      read("emulate = ['memory=1GiB,profile=v100.json', 'profile=/p.json', 'profile=']").emulate,
+      ElementsAre("memory=1GiB,profile=/jobs/v100.json", "profile=/p.json", "profile="));
 }
 
 TEST(Job, UnknownKeysNameTheNearest) {

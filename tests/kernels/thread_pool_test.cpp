@@ -81,6 +81,28 @@ TEST(ThreadPool, TwoCallersTakeTurns) {
   EXPECT_EQ(total, 2 * 2000 * 10);
 }
 
+/// One chunk that computes for long, one that ends at once: whoever waits for the other spends CPU
+/// time on it, which must not count.
+TEST(ThreadPool, CpuSecondsAreThoseOfComputingAlone) {
+  for (const int threads : {1, 2}) {
+    ThreadPool pool(threads);
+    pool.count_cpu_seconds();
+    double computed_s = 0;
+    const double began_s = thread_cpu_seconds() + pool.cpu_seconds();
+    for (int round = 0; round < 20; ++round)
+      pool.parallel_for(2, 1, [&](int64_t begin, int64_t, int) {
+        if (begin != 0) return;
+        const double start_s = thread_cpu_seconds();
+        while (thread_cpu_seconds() - start_s < 1e-3) {
+        }
+        computed_s += thread_cpu_seconds() - start_s;
+      });
+    const double counted_s = thread_cpu_seconds() + pool.cpu_seconds() - began_s;
+    EXPECT_GE(counted_s, computed_s);
+    EXPECT_LT(counted_s, 1.2 * computed_s) << threads << " threads";
+  }
+}
+
 TEST(ThreadPool, ZeroMeansEveryCpuThatMayBeUsed) {
   EXPECT_GE(usable_cpus(), 1);
   EXPECT_EQ(ThreadPool(0).threads(), usable_cpus());

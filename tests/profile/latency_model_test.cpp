@@ -69,6 +69,9 @@ TEST(StepShape, CountsKeys) {
   EXPECT_EQ(keys_of(0, 1), 1);
   EXPECT_EQ(keys_of(0, 4), 1 + 2 + 3 + 4);
   EXPECT_EQ(keys_of(7, 3), 8 + 9 + 10);
+  EXPECT_EQ(keys_of(7, 3, 0), 8 + 9 + 10);
+  EXPECT_EQ(keys_of(2, 4, 4), 3 + 4 + 4 + 4) << "a window of 4 keys";
+  EXPECT_EQ(keys_of(9, 2, 4), 4 + 4);
 }
 
 TEST(LinkModel, HasLatencyAndSpeed) { EXPECT_DOUBLE_EQ((LinkModel{2, 0.5}.seconds(10)), 7); }
