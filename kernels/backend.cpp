@@ -5,6 +5,7 @@
 #include "kernels/cpu/pack.hpp"
 #include "kernels/cuda/layout.hpp"
 #include "kernels/cuda/scratch.hpp"
+#include "kernels/strips.hpp"
 
 namespace llmpq {
 
@@ -26,6 +27,19 @@ int64_t scratch_bytes(BackendKind kind, const ScratchNeeds& needs) {
 std::string Backend::new_link_id() { fail(Exit::kInternal, "no link: {}", why_no_links()); }
 std::unique_ptr<DeviceLink> Backend::make_link(const DeviceLinkSetup&) {
   fail(Exit::kInternal, "no link: {}", why_no_links());
+}
+
+void Backend::pack_from(Context& context, Matrix& w, int64_t row_begin, int64_t rows,
+                        int64_t strip_bytes, const RowReader& read) {
+  for_each_strip<float>(
+      rows, strip_rows(strip_bytes, 4 * w.k),
+      [&](int64_t begin, int64_t count, std::vector<float>& strip) {
+        strip.resize(static_cast<size_t>(count * w.k));
+        read(begin, count, strip);
+      },
+      [&](int64_t begin, int64_t count, const std::vector<float>& strip) {
+        pack_rows(context, w, row_begin + begin, count, strip.data());
+      });
 }
 
 void check_pack(const Matrix& w, int64_t want_bytes, int64_t row_begin, int64_t rows) {

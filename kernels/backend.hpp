@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,9 @@ class Context {
   /// from then on launches the recording as one graph.
   virtual void run_recorded(uint64_t /*key*/, const std::function<void()>& work) { work(); }
 };
+
+/// Rows [begin, begin + rows) of a matrix as f32, row-major. Called by several threads at once.
+using RowReader = std::function<void(int64_t begin, int64_t rows, std::span<float> to)>;
 
 struct DeviceInfo {
   std::string name;
@@ -114,6 +118,12 @@ class Backend {
   /// and scales.
   virtual void pack_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows,
                          const float* values) = 0;
+
+  /// The same for rows that read(begin, rows, to) gives, begin counted from row_begin, strip by
+  /// strip. Host memory besides: kStripsAhead + 1 strips of about `strip_bytes`; on a CPU one of at
+  /// most 256 KiB (or 16 rows) for each thread. Throws what read() throws.
+  virtual void pack_from(Context&, Matrix& w, int64_t row_begin, int64_t rows, int64_t strip_bytes,
+                         const RowReader& read);
 
   /// From now on cpu_seconds() counts all threads.
   virtual void count_cpu_seconds() {}

@@ -10,6 +10,7 @@
 #include "kernels/cpu/context.hpp"
 #include "kernels/cpu/isa.hpp"
 #include "kernels/cpu/pack.hpp"
+#include "kernels/strips.hpp"
 
 namespace llmpq {
 namespace {
@@ -31,6 +32,8 @@ int64_t proc_kib(const std::string& key) {
   const std::string text = proc_value("/proc/meminfo", key);
   return text.empty() ? 0 : std::strtoll(text.c_str(), nullptr, 10) * 1024;
 }
+
+constexpr int64_t kCachedStripBytes = 256 << 10;  ///< fits into a core's second cache
 
 class CpuBackend final : public Backend {
  public:
@@ -74,14 +77,51 @@ class CpuBackend final : public Backend {
   void pack_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows,
                  const float* values) override {
     check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
-    const int64_t grain = std::max<int64_t>(1, 16384 / w.k);
-    pool_.parallel_for(rows, grain, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i)
-        pack_row(w.format, w.n, w.k, row_begin + i, values + i * w.k, w.packed.data());
+    // Whole tiles: two threads on one would write to the same lines of the caches.
+    const int64_t first = row_begin / kTile, end_row = row_begin + rows;
+    pool_.parallel_for((end_row + kTile - 1) / kTile - first, 1, [&](int64_t i, int64_t end, int) {
+      for (; i < end; ++i) {
+        const int64_t from = std::max(row_begin, (first + i) * kTile);
+        const int64_t to = std::min(end_row, (first + i + 1) * kTile);
+        pack_part(w, from, to - from, values + (from - row_begin) * w.k);
+      }
+    });
+  }
+
+  /// Each thread reads a strip into its caches and packs it.
+  void pack_from(Context&, Matrix& w, int64_t row_begin, int64_t rows, int64_t strip_bytes,
+                 const RowReader& read) override {
+    check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
+    const int64_t most = strip_rows(std::min(strip_bytes, kCachedStripBytes), 4 * w.k);
+    std::vector<std::vector<float>> strips(static_cast<size_t>(pool_.threads()));
+    pool_.parallel_for((rows + most - 1) / most, 1, [&](int64_t i, int64_t end, int thread) {
+      for (; i < end; ++i) {
+        const int64_t from = i * most, count = std::min(most, rows - from);
+        std::vector<float>& strip = strips[static_cast<size_t>(thread)];
+        strip.resize(static_cast<size_t>(count * w.k));
+        read(from, count, strip);
+        pack_part(w, row_begin + from, count, strip.data());
+      }
     });
   }
 
  private:
+  /// By one thread.
+  void pack_part(Matrix& w, int64_t row_begin, int64_t rows, const float* values) const {
+    for (int64_t i = 0; i < rows;) {
+      const int64_t row = row_begin + i;
+      auto* const tile = w.packed.as<uint8_t>() + row / kTile * tile_bytes(w.format, w.k);
+      if (row % kTile == 0 && i + kTile <= rows &&
+          kernels_.pack_tile(w.format, w.k, values + i * w.k, tile)) {
+        i += kTile;
+        continue;
+      }
+      pack_row(w.format, w.n, w.k, row, values + i * w.k,
+               w.packed.data());  // or tells what is wrong
+      ++i;
+    }
+  }
+
   const KernelTable& kernels_;
   ThreadPool pool_;
 };

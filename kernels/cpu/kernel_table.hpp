@@ -58,6 +58,9 @@ struct KernelTable {
   void (*quantize_row)(const float* x, int64_t k, int8_t* to, float* scale, int32_t* sum);
   /// What quantize_row kept, as floats again: q * scale.
   void (*dequantize_row)(const int8_t* x, int64_t k, const float* scale, float* to);
+  /// Rounds 16 rows of weights [16, k] into their tile; false if an integer format meets a value
+  /// that is not finite, and the tile is not complete then.
+  bool (*pack_tile)(Format format, int64_t k, const float* values, uint8_t* tile);
   void (*round_to_bf16)(const float* x, int64_t count, float* to);
   void (*round_to_f16)(const float* x, int64_t count, float* to);
   /// Element-wise functions, for the tests' use.

@@ -12,6 +12,7 @@
 #include "kernels/cpu/matmul_float.hpp"
 #include "kernels/cpu/matmul_int8.hpp"
 #include "kernels/cpu/norm.hpp"
+#include "kernels/cpu/pack_tile.hpp"
 #include "kernels/cpu/quantize.hpp"
 #include "kernels/cpu/rope.hpp"
 
@@ -31,6 +32,7 @@ constexpr KernelTable kTable = {
     .matmul_int8 = matmul_int8_kernel,
     .quantize_row = quantize_row_kernel,
     .dequantize_row = dequantize_row_kernel,
+    .pack_tile = pack_tile_kernel,
     .round_to_bf16 = round_to_bf16_kernel,
     .round_to_f16 = round_to_f16_kernel,
     .exp = exp_kernel,

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <deque>
-#include <future>
 #include <initializer_list>
 #include <span>
 #include <utility>
@@ -13,6 +11,7 @@
 #include "input/tensor_shapes.hpp"
 #include "kernels/check.hpp"
 #include "kernels/convert.hpp"
+#include "kernels/strips.hpp"
 
 namespace llmpq {
 namespace {
@@ -49,35 +48,6 @@ void check_finite(const Source& source, int64_t layer, Format format, std::span<
        name(format));
 }
 
-/// use(begin, rows, values) for each strip of rows, in order; the next strips are read meanwhile,
-/// by a thread each, because converting (or making up) numbers and looking whether `format` can
-/// hold them costs more than packing them.
-template <typename Use>
-void for_each_strip(const Loader& from, const Source& source, Format format, Use use) {
-  const int64_t most = std::clamp<int64_t>(from.strip_bytes / 4 / source.columns, 1, source.rows);
-  const auto rows_at = [&](int64_t begin) { return std::min(most, source.rows - begin); };
-  const auto read = [&](int64_t begin, std::vector<float> strip) {
-    strip.resize(static_cast<size_t>(rows_at(begin) * source.columns));
-    from.checkpoint.read_rows(source.role, from.layer, begin, rows_at(begin), strip);
-    if (!is_16bit(format)) check_finite(source, from.layer, format, strip, begin);
-    return strip;
-  };
-  std::deque<std::future<std::vector<float>>> reading;
-  int64_t next = 0;
-  const auto read_next = [&](std::vector<float> strip) {
-    if (next >= source.rows) return;
-    reading.push_back(std::async(std::launch::async, read, next, std::move(strip)));
-    next += most;
-  };
-  for (int i = 0; i < kStripsAhead; ++i) read_next({});
-  for (int64_t begin = 0; begin < source.rows; begin += most) {
-    std::vector<float> strip = reading.front().get();
-    reading.pop_front();
-    use(begin, rows_at(begin), strip.data());
-    read_next(std::move(strip));
-  }
-}
-
 Buffer upload(const Loader& from, std::span<const float> values) {
   const auto bytes = static_cast<int64_t>(values.size_bytes());
   Buffer buffer = from.backend.allocate(bytes);
@@ -112,9 +82,11 @@ Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Sour
   matrix.packed = from.backend.allocate(from.backend.packed_bytes(format, matrix.n, matrix.k));
   int64_t first = 0;
   for (const Source& source : sources) {
-    for_each_strip(from, source, format, [&](int64_t begin, int64_t rows, const float* values) {
-      from.backend.pack_rows(from.context, matrix, first + begin, rows, values);
-    });
+    const auto read = [&](int64_t begin, int64_t rows, std::span<float> values) {
+      from.checkpoint.read_rows(source.role, from.layer, begin, rows, values);
+      if (!is_16bit(format)) check_finite(source, from.layer, format, values, begin);
+    };
+    from.backend.pack_from(from.context, matrix, first, source.rows, from.strip_bytes, read);
     first += source.rows;
   }
   return matrix;
@@ -125,18 +97,23 @@ Buffer load_table(const Loader& from, Format format, const Source& source) {
   const DType type = format == Format::kF16 ? DType::kF16 : DType::kBf16;
   const int64_t row_bytes = source.columns * size_of(type);
   Buffer table = from.backend.allocate(source.rows * row_bytes);
-  std::vector<uint16_t> halves;
-  for_each_strip(from, source, format, [&](int64_t begin, int64_t rows, const float* values) {
+  const auto read = [&](int64_t begin, int64_t rows, std::vector<uint16_t>& halves) {
     const int64_t count = rows * source.columns;
-    halves.resize(static_cast<size_t>(count));
+    std::vector<float> values(static_cast<size_t>(count));
+    halves.resize(values.size());
+    from.checkpoint.read_rows(source.role, from.layer, begin, rows, values);
     if (type == DType::kF16)
-      f32_to_f16(values, halves.data(), count);
+      f32_to_f16(values.data(), halves.data(), count);
     else
-      f32_to_bf16(values, halves.data(), count);
+      f32_to_bf16(values.data(), halves.data(), count);
+  };
+  const auto use = [&](int64_t begin, int64_t rows, const std::vector<uint16_t>& halves) {
     from.backend.copy_to_device(from.context, table.data() + begin * row_bytes, halves.data(),
                                 rows * row_bytes);
     from.context.synchronize();  // before `halves` is written again
-  });
+  };
+  for_each_strip<uint16_t>(source.rows, strip_rows(from.strip_bytes, 4 * source.columns), read,
+                           use);
   return table;
 }
 

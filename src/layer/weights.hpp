@@ -43,12 +43,11 @@ struct HeadWeights {
   Linear matrix;  ///< [vocab, hidden]
 };
 
-/// Bytes of f32 values read at a time, and how many such strips are being read while one is packed.
+/// Bytes of f32 values read at a time.
 inline constexpr int64_t kStripBytes = 1 << 20;
-inline constexpr int kStripsAhead = 8;
 
-/// Rounds one layer's matrices to `format` while reading. Host memory beyond the result:
-/// kStripsAhead + 1 strips of rows. Same bits whatever the strips or threads. Error(kModel) if the
+/// Rounds one layer's matrices to `format` while reading. Host memory beyond the result: see
+/// Backend::pack_from(). Same bits whatever the strips or threads. Error(kModel) if the
 /// checkpoint cannot give a tensor, or an integer format meets a value that is not finite.
 LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format format,
                         Backend& backend, Context& context, int64_t strip_bytes = kStripBytes);

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "kernels/check.hpp"
+#include "kernels/cpu/kernel_table.hpp"
 #include "support.hpp"
 #include "tolerance.hpp"
 
@@ -162,6 +164,74 @@ TEST(Pack, TheSameBytesInOnePieceInManyAndOnEveryMachine) {
                             static_cast<size_t>(whole.packed.bytes())),
                 0)
           << format.name << " " << other->label;
+    }
+  }
+}
+
+/// Random numbers, and what rounding has to be careful with: ties, zeros, tiny and huge numbers.
+std::vector<float> awkward_values(int64_t rows, int64_t k) {
+  Random random(9);
+  std::vector<float> values = random.vector(rows * k, 3.0f);
+  for (size_t i = 0; i < values.size(); i += 7) values[i] = static_cast<float>(i % 13) * 0.5f;
+  for (int64_t i = 0; i < k; ++i) {
+    values[i] = 0;
+    values[k + i] = i % 2 ? 1e-45f : -190e-45f;
+    values[2 * k + i] *= 1e37f;
+  }
+  return values;
+}
+
+TEST(Pack, ATileIsPackedAsItsRowsAreOneByOne) {
+  for (const int64_t k : {1, 7, 128, 200, 257}) {
+    const std::vector<float> values = awkward_values(kTile, k);
+    for (const FormatInfo& format : kFormats) {
+      std::vector<std::byte> wanted(static_cast<size_t>(packed_bytes(format.format, kTile, k)));
+      for (int64_t row = 0; row < kTile; ++row)
+        pack_row(format.format, kTile, k, row, values.data() + row * k, wanted.data());
+      for (const Isa isa : available_isas()) {
+        std::vector<std::byte> tile(wanted.size());
+        ASSERT_TRUE(kernels(isa).pack_tile(format.format, k, values.data(),
+                                           reinterpret_cast<uint8_t*>(tile.data())));
+        EXPECT_EQ(tile, wanted) << format.name << ", k " << k << ", " << name(isa);
+      }
+    }
+  }
+}
+
+TEST(Pack, ATileWithAValueThatIsNotFiniteIsRefused) {
+  std::vector<float> values(kTile * 300, 1.0f);
+  values[5 * 300 + 299] = -INFINITY;
+  std::vector<uint8_t> tile(static_cast<size_t>(packed_bytes(Format::kW8, kTile, 300)));
+  for (const Isa isa : available_isas())
+    EXPECT_FALSE(kernels(isa).pack_tile(Format::kW8, 300, values.data(), tile.data()));
+}
+
+TEST(Pack, RowsThatAreReadInStripsGiveTheSameBytes) {
+  const int64_t n = 75, k = 130, first = 3, rows = 70;
+  Random random(5);
+  const std::vector<float> values = random.vector(n * k);
+  Machine& on = machine();
+  for (const FormatInfo& format : kFormats) {
+    const Matrix whole = packed_matrix(on, format.format, n, k, values);
+    for (const int64_t strip_bytes : {int64_t{1}, 20 * k * 4, int64_t{1} << 20}) {
+      Matrix w = packed_matrix(on, format.format, n, k, std::vector<float>(values.size(), 0.5f));
+      std::atomic<int64_t> read_rows{0};
+      on.backend->pack_from(*on.context, w, first, rows, strip_bytes,
+                            [&](int64_t begin, int64_t count, std::span<float> to) {
+                              std::copy_n(values.begin() + (first + begin) * k, count * k,
+                                          to.begin());
+                              read_rows += count;
+                            });
+      EXPECT_EQ(read_rows, rows);
+      for (const int64_t row : {first, first + 1, first + rows - 1}) {
+        std::vector<float> got(static_cast<size_t>(k)), want(got.size());
+        unpack_row(w, row, got.data());
+        unpack_row(whole, row, want.data());
+        EXPECT_EQ(got, want) << format.name << ", row " << row;
+      }
+      std::vector<float> before(static_cast<size_t>(k));
+      unpack_row(w, first - 1, before.data());
+      EXPECT_NEAR(before[0], 0.5f, 0.01f) << "a row that was not asked for";
     }
   }
 }
