@@ -11,6 +11,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "commands/bench_report.hpp"
+#include "commands/decide.hpp"
 #include "commands/prepare.hpp"
 #include "commands/save_events.hpp"
 #include "commands/share.hpp"
@@ -97,6 +98,7 @@ WorkloadLengths workload_of(const std::vector<RequestLength>& lengths) {
     workload.longest_sequence =
         std::max<int64_t>(workload.longest_sequence, each.prompt + each.output);
     sum += each.prompt;
+    workload.seen.push_back({each.prompt, each.output, true});
   }
   workload.mean_prompt = sum / static_cast<double>(lengths.size());
   return workload;
@@ -202,7 +204,8 @@ BenchRun run_once(const Bench& bench, const Job& job, const Plan& plan, Share& s
 }
 
 BenchCase run_case(const Bench& bench, const Job& job) {
-  const Plan plan = decide(bench.mpi, job, bench.input, bench.machines);
+  const Decision decision = decide(bench.mpi, job, bench.input, bench.machines);
+  const Plan& plan = decision.plan;
   Share share = load_share(bench.mpi, job, bench.input, bench.machines, plan);
   BenchCase result;
   result.strategy = to_text(*find_option("strategy", Command::kPlan),
@@ -213,6 +216,7 @@ BenchCase run_case(const Bench& bench, const Job& job) {
   result.decode_batch = plan.decode_batch;
   result.lanes = plan.lanes;
   result.load_s = share.load_s;
+  if (decision.predicted) result.predicted_s = decision.predicted->seconds;
   for (int i = 0; i < job.warmup; ++i) run_once(bench, job, plan, share, false);
   for (int i = 0; i < job.repetitions; ++i) {
     result.runs.push_back(run_once(bench, job, plan, share, i + 1 == job.repetitions));

@@ -9,6 +9,7 @@
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "commands/decide.hpp"
 #include "commands/scoring.hpp"
 #include "plan/describe.hpp"
 
@@ -65,7 +66,7 @@ int run_eval(const Job& job) {
     measure_windows(windows, input);
   });
   const Machines machines = find_machines(mpi, job);
-  const Plan plan = decide(mpi, scoring_job(job), input, machines);
+  const Plan plan = decide(mpi, scoring_job(job), input, machines).plan;
   const auto scores = score_windows(mpi, {.job = job,
                                           .input = input,
                                           .machines = machines,

@@ -10,6 +10,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/timer.hpp"
+#include "commands/decide.hpp"
 #include "commands/output_job.hpp"
 #include "commands/prepare.hpp"
 #include "commands/save_events.hpp"
@@ -101,7 +102,8 @@ int run_generate(const Job& job) {
     kept = keep_formats(job, output);
   });
   const Machines machines = find_machines(mpi, job);
-  const Plan plan = decide(mpi, kept, input, machines);
+  const Decision decision = decide(mpi, kept, input, machines);
+  const Plan& plan = decision.plan;
   Share share = load_share(mpi, job, input, machines, plan);
   mpi.agreed([&] {
     if (mpi.rank() == 0) begin_output(job, input, plan, share.arithmetic, output);
@@ -137,7 +139,10 @@ int run_generate(const Job& job) {
              .read_ids = [&](int64_t begin, int64_t count) {
                return input.prompts->read_ids(begin, count);
              }});
-    print_report(job, output.path, rows, counts, share.load_s, run_s);
+    Report report{output.path, rows, counts, share.load_s, run_s, {}};
+    if (decision.predicted)
+      report.promised_tokens_per_s = decision.predicted->output_tokens_per_s();
+    print_report(job, report);
     if (job.strict && rows.failed > 0) code = static_cast<int>(Exit::kRowsFailed);
   });
   return std::stoi(mpi.broadcast(std::to_string(code)));

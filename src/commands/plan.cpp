@@ -3,10 +3,12 @@
 #include <cstdio>
 
 #include "base/log.hpp"
+#include "commands/decide.hpp"
 #include "commands/plan_cluster.hpp"
 #include "commands/plan_problem.hpp"
 #include "commands/prepare.hpp"
 #include "plan/describe.hpp"
+#include "plan/explain.hpp"
 #include "plan/plan_json.hpp"
 
 namespace llmpq {
@@ -18,11 +20,14 @@ int run_plan(const Job& job) {
   const Mpi mpi;
   const Input input = load_input(mpi, job);
   const Machines machines = find_machines(mpi, job);
-  const Plan plan = decide(mpi, job, input, machines);
+  const Decision decision = decide(mpi, job, input, machines);
   if (mpi.rank() != 0) return 0;
-  const std::string text = job.json ? to_json(plan)
-                                    : describe(machines.inventory) + "\n" +
-                                          describe(plan_request(job, input, machines), plan);
+  const PlanRequest request = plan_request(job, input, machines);
+  std::string text = to_json(decision.plan);
+  if (!job.json) {
+    text = describe(machines.inventory) + "\n" + describe(request, decision.plan);
+    if (decision.predicted) text += explain(request, decision.plan, *decision.predicted);
+  }
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;
 }

@@ -3,18 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/table.hpp"
+#include "base/timer.hpp"
 #include "commands/prepare.hpp"
+#include "commands/quality_wish.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
-#include "plan/assigned_plan.hpp"
 #include "plan/describe.hpp"
-#include "plan/optimize.hpp"
+#include "plan/explain.hpp"
+#include "plan/joint.hpp"
 #include "plan/plan_json.hpp"
 #include "plan/problem_json.hpp"
 #include "profile/cache.hpp"
@@ -25,10 +26,6 @@ namespace llmpq {
 namespace {
 
 constexpr int64_t kBlockTokens = 16;
-
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 DType kv_type_of(const Job& job, const ModelConfig& config) {
   return job.kv_cache_dtype.value_or(format_16bit(config) == Format::kF16 ? DType::kF16
@@ -54,41 +51,27 @@ std::string cluster_table(const Cluster& cluster) {
          table.text() + network;
 }
 
-struct Solved {
-  Optimum optimum;
-  std::string why;  ///< which formats, for the reader
-};
-
-/// What optimize() makes of the problem; nothing if it is proven that nothing fits.
-std::optional<Optimum> solved(const Problem& problem) {
-  Optimum optimum = optimize(problem, {.now_s = now_s});
-  CHECK(optimum.status != OptimizeStatus::kNothingFound, Exit::kNoPlan,
-        "{}: no plan was found within {:.1f} s; there may be one", problem.name, optimum.solve_s);
-  if (optimum.status == OptimizeStatus::kInfeasible) return std::nullopt;
-  return optimum;
+/// Error(kNoPlan) with what was tried.
+JointPlan solved(const Job& job, const PlanRequest& request, const PlanningData& data) {
+  const OptimizeOptions options{job.optimality_gap, job.plan_time_limit, steady_seconds};
+  auto joint = plan_jointly(request, data, options);
+  if (joint) return std::move(*joint);
+  if (data.max_omega)
+    if (const auto least = least_omega_that_fits(request, data, options))
+      fail(Exit::kNoPlan, "{}", quality_that_fits(job, data, *least));
+  CHECK(job.format.empty(), Exit::kNoPlan,
+        "{}: the model does not fit on these GPUs in the formats asked for", data.name);
+  const MadeProblem made = make_problem(request, data);
+  fail(Exit::kNoPlan, "{}: the model does not fit on these GPUs with {}; that is proven", data.name,
+       fmt::join(made.problem.formats, ", "));
 }
 
-/// Nobody asked for fewer bits, and the indicator is drawn at random: the highest bits that fit for
-/// all layers. `--format` leaves nothing to choose.
-Solved solve_by_quality(const Problem& problem) {
-  std::string too_large;
-  for (size_t f = 0; f < problem.formats.size(); ++f) {
-    const std::string& name = problem.formats[f];
-    if (auto optimum = solved(with_only_format(problem, f)))
-      return {*optimum, fmt::format("{} for all layers{}", name,
-                                    too_large.empty() ? "" : ": " + too_large + " does not fit")};
-    too_large = too_large.empty() ? name : too_large + ", " + name;
-  }
-  fail(Exit::kNoPlan, "{}: the model does not fit on these GPUs with {}; that is proven",
-       problem.name, too_large);
-}
-
-Solved solve_made(const Job& job, const Problem& problem) {
-  if (job.format.empty()) return solve_by_quality(problem);
-  const auto optimum = solved(problem);
-  CHECK(optimum, Exit::kNoPlan, "{}: the model does not fit on these GPUs in the formats asked for",
-        problem.name);
-  return {*optimum, "formats as asked"};
+std::optional<Sensitivity> cluster_sensitivity(const Job& job) {
+  if (job.sensitivity.empty()) return std::nullopt;
+  CHECK(!job.model.empty(), Exit::kUsage,
+        "sensitivity needs --model DIR, the model that it was made of: a cluster file has only a "
+        "shape");
+  return sensitivity_of(job, *open_model(job));
 }
 
 /// "A100-80G (specification), L4 (measured)"
@@ -99,16 +82,11 @@ std::string sources(const PlanningData& data) {
   return text;
 }
 
-std::string prediction(const ClusterWorkload& work, const PlanningData& data,
-                       const Solved& solved) {
-  const Optimum& optimum = solved.optimum;
-  const double seconds = optimum.score.time_s;
-  const auto tokens = static_cast<double>(work.prompts * work.output_tokens);
-  return fmt::format(
-      "{} prompts of {} tokens, {} tokens out each: {:.4g} s, {:.4g} tokens/s by formula\n"
-      "times: {}\n{}; omega {:.4g} by the random indicator; gap {:.2f} %, solved in {:.0f} ms\n",
-      work.prompts, work.prompt_tokens, work.output_tokens, seconds, tokens / seconds,
-      sources(data), solved.why, optimum.score.omega, 100 * optimum.gap(), 1000 * optimum.solve_s);
+std::string prediction(const Job& job, const PlanRequest& request, const PlanningData& data,
+                       const JointPlan& joint) {
+  return explain(request, joint.plan, joint.predicted) +
+         fmt::format("times: {}\n{}{}\n", sources(data), joint.reason,
+                     job.sensitivity.empty() ? "; omega is drawn at random" : "");
 }
 
 }  // namespace
@@ -190,18 +168,18 @@ int run_plan_cluster(const Job& job) {
   const ModelConfig config =
       load_model_config(job.model.empty() ? shape_folder(cluster.shape) : job.model);
   const PlanRequest request = cluster_request(job, cluster, config);
-  const PlanningData data = cluster_data(job, cluster, request);
-  const MadeProblem made = make_problem(request, data);
+  PlanningData data = cluster_data(job, cluster, request);
+  add_quality(job, cluster_sensitivity(job), true, config, data);
+  const JointPlan joint = solved(job, request, data);
+  const Plan& plan = joint.plan;
   if (!job.save_problem.empty())
-    write_file_atomically(job.save_problem, to_json(made.problem), Exit::kOutput);
+    write_file_atomically(job.save_problem, to_json(joint.problem), Exit::kOutput);
   log_info("{}: {} ways to cut the work for {} GPUs in {} groups", cluster.name,
-           made.problem.batchings.size(), request.ranks.size(), made.problem.groups.size());
-  const Solved solved = solve_made(job, made.problem);
-  const Plan plan = assigned_plan(request, made, solved.optimum.assignment, solved.optimum.score);
+           joint.problem.batchings.size(), request.ranks.size(), joint.problem.groups.size());
   if (!job.save_plan.empty()) write_file_atomically(job.save_plan, to_json(plan), Exit::kOutput);
   const std::string text = job.json ? to_json(plan)
                                     : cluster_table(cluster) + "\n" + describe(request, plan) +
-                                          prediction(cluster.workload, data, solved);
+                                          prediction(job, request, data, joint);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;
 }

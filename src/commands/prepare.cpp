@@ -5,19 +5,15 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "base/file.hpp"
 #include "base/log.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
-#include "plan/describe.hpp"
-#include "plan/plan_json.hpp"
 #include "profile/links.hpp"
 
 namespace llmpq {
 namespace {
 
-constexpr int64_t kLengthSample = 20'000;    ///< rows beyond which prompts are sampled
-constexpr int64_t kLargestPlan = 256 << 20;  ///< bytes of a plan file
+constexpr int64_t kLengthSample = 20'000;  ///< rows beyond which prompts are sampled
 constexpr int64_t kBlockTokens = 16;
 
 int64_t context_length(const Job& job, const ModelConfig& config) {
@@ -141,26 +137,6 @@ PlanRequest plan_request(const Job& job, const Input& input, const Machines& mac
       input.lengths.rows > 0 ? input.lengths.longest_sequence : input.max_model_len;
   request.wishes = plan_wishes(job);
   return request;
-}
-
-Plan decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines) {
-  std::string text;
-  mpi.agreed([&] {
-    if (mpi.rank() != 0) return;
-    const PlanRequest request = plan_request(job, input, machines);
-    PlanResult result;
-    if (job.plan.empty()) {
-      result = solve(request, job.strategy);
-    } else {
-      const std::string file = read_file(job.plan, kLargestPlan, Exit::kUsage);
-      result = complete_plan(
-          request, parse_plan(file, job.plan.string(), format_16bit(input.checkpoint->config())));
-    }
-    log_info("plan: {}", result.reason);
-    text = to_json(result.plan);
-    if (!job.save_plan.empty()) write_file_atomically(job.save_plan, text, Exit::kOutput);
-  });
-  return parse_plan(mpi.broadcast(text), "the plan that rank 0 sent");
 }
 
 }  // namespace llmpq

@@ -1,5 +1,5 @@
 // What generate and plan do alike before anything runs: read what we were given, see what the
-// machines are, decide. Every step is agreed on by all ranks.
+// machines are. Every step is agreed on by all ranks. What follows is decide.
 #pragma once
 
 #include <memory>
@@ -33,8 +33,6 @@ struct Input {
 std::unique_ptr<Checkpoint> open_model(const Job& job);
 /// Collective. Error(kModel), (kPrompts) or (kUsage).
 Input load_input(const Mpi& mpi, const Job& job);
-/// Rank 0 reads or makes the plan, logs and saves it; every rank gets it. Collective.
-Plan decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines);
 
 /// What the job fixes of the plan by hand.
 PlanWishes plan_wishes(const Job& job);

@@ -78,7 +78,7 @@ MeasureSetup measure_setup(const Mpi& mpi, const Job& job, const Input& input,
   setup.memory_bytes =
       std::min(static_cast<int64_t>(kMemoryShare * static_cast<double>(rank.memory_bytes)),
                is_gpu ? kGpuMemory : kCpuMemory);
-  setup.budget_s = job.profile_seconds;
+  setup.budget_s = job.profile_seconds.value_or(kProfileSeconds);
   setup.slowdown = machines.mine().slowdown;
   return setup;
 }
@@ -266,7 +266,7 @@ bool must_measure(const Mpi& mpi, const Machines& machines, const std::vector<st
 }  // namespace
 
 std::vector<RankProfile> find_profiles(const Mpi& mpi, const Job& job, const Input& input,
-                                       const Machines& machines) {
+                                       const Machines& machines, Measuring measuring) {
   if (!job.profile.empty()) return profiles_of_file(mpi, job, input, machines);
   MeasureSetup setup;
   std::optional<EmulatedDevice> emulated;
@@ -284,9 +284,10 @@ std::vector<RankProfile> find_profiles(const Mpi& mpi, const Job& job, const Inp
   std::string measured;
   const bool all_kept = std::all_of(keys.begin(), keys.end(),
                                     [&](const std::string& key) { return kept.contains(key); });
+  if (!all_kept && measuring == Measuring::kNever) return {};
   if (!all_kept) {
     if (mpi.rank() == 0)
-      log_info("measuring this model's layers on new devices, up to {} s", job.profile_seconds);
+      log_info("measuring this model's layers on new devices, up to {} s", setup.budget_s);
     Turns turns([&](double value) { return mpi.max(value); });
     mpi.agreed([&] {
       if (must_measure(mpi, machines, keys, kept))
@@ -308,14 +309,6 @@ std::vector<RankProfile> find_profiles(const Mpi& mpi, const Job& job, const Inp
     ranks.push_back(kept[keys[i]]);
   }
   return ranks;
-}
-
-std::vector<DeviceProfile> profile_ranks(const Mpi& mpi, const Job& job, const Input& input,
-                                         const Machines& machines) {
-  std::vector<DeviceProfile> profiles;
-  for (RankProfile& rank : find_profiles(mpi, job, input, machines))
-    profiles.push_back(std::move(rank.profile));
-  return profiles;
 }
 
 std::vector<std::vector<LinkModel>> profile_links(const Mpi& mpi, const Machines& machines) {

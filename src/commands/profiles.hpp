@@ -23,15 +23,20 @@ struct RankProfile {
   std::vector<std::string> notes;  ///< for people: formats that are left out
 };
 
+/// Seconds for a new device where the job does not say.
+inline constexpr double kProfileSeconds = 30;
+
+/// Whether devices that are not known yet may be measured.
+enum class Measuring : uint8_t { kAllowed, kNever };
+
 /// By rank, on every rank. Devices that --profile does not name and the cache does not have are
-/// measured, all ranks that share one at the same time; the log tells it. Collective.
+/// measured, all ranks that share one at the same time; the log tells it; with kNever the result is
+/// empty if there are any. Collective.
 /// Error(kUsage): a --profile of another shape, or without one of the devices. Error(kNoPlan): not
 /// one layer fits in a rank's memory.
 std::vector<RankProfile> find_profiles(const Mpi& mpi, const Job& job, const Input& input,
-                                       const Machines& machines);
-/// The same without their origins.
-std::vector<DeviceProfile> profile_ranks(const Mpi& mpi, const Job& job, const Input& input,
-                                         const Machines& machines);
+                                       const Machines& machines,
+                                       Measuring measuring = Measuring::kAllowed);
 
 /// links[from][to]: over MPI, through the host memory of GPUs, measured between the pairs of
 /// pairs_to_measure(); other pairs are taken to be as slow as the slowest. Collective.

@@ -44,6 +44,7 @@ void measure_windows(const std::vector<ScoreWindow>& windows, Input& input) {
   for (const ScoreWindow& window : windows) longest = std::max(longest, window.tokens.size());
   input.lengths.rows = static_cast<int64_t>(windows.size());
   input.lengths.longest_sequence = static_cast<int64_t>(longest);
+  input.lengths.seen.clear();  // nothing is generated: there are no times to plan by
 }
 
 std::vector<WindowScore> score_windows(const Mpi& mpi, const ScoringRun& run) {

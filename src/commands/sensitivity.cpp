@@ -9,6 +9,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/table.hpp"
+#include "commands/decide.hpp"
 #include "commands/scoring.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
@@ -64,9 +65,9 @@ std::vector<WindowScore> score(const Bench& bench, const std::vector<Format>& fo
   Job job = scoring_job(bench.job);
   job.plan.clear();
   job.save_plan.clear();
-  job.strategy = Strategy::kAuto;
+  job.strategy = Strategy::kJoint;
   job.format = formats;
-  const Plan plan = decide(bench.mpi, job, bench.input, bench.machines);
+  const Plan plan = decide(bench.mpi, job, bench.input, bench.machines).plan;
   if (used) *used = plan;
   return score_windows(bench.mpi, {.job = job,
                                    .input = bench.input,

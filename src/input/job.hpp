@@ -75,11 +75,11 @@ struct Job {
   std::filesystem::path plan;       ///< a plan file to run
   std::filesystem::path save_plan;  ///< where to write the plan
   std::filesystem::path cluster;    ///< plan: a cluster file, or the name of one in data/clusters
-  std::filesystem::path save_problem;  ///< plan: where to write what the optimizer sees
+  std::filesystem::path save_problem;  ///< where to write what the optimizer sees
   std::filesystem::path problem;       ///< plan: a problem file to solve
   double optimality_gap = 0.005;       ///< proven: 1 - lower bound / objective
   double plan_time_limit = 10;         ///< seconds
-  Strategy strategy = Strategy::kAuto;
+  Strategy strategy = Strategy::kJoint;
   std::vector<Format> format;             ///< one for all layers, or one for each; empty = auto
   std::vector<int64_t> layers_per_stage;  ///< empty = as the strategy says
   std::optional<int32_t> prefill_tokens;
@@ -88,13 +88,17 @@ struct Job {
   std::optional<int32_t> kv_blocks;
   std::string mix = "auto";  ///< auto, or the name of a Mix
   std::optional<int64_t> expected_output_tokens;
+  std::filesystem::path sensitivity;    ///< omega of the model, HDF5
+  std::optional<double> theta;          ///< seconds for a unit of omega
+  std::optional<double> average_bits;   ///< of the layers' weights, at least
+  std::string max_perplexity_increase;  ///< "1%", for parse_percent(); empty: no bound
 
   // Profile
-  std::filesystem::path profile;        ///< latency models to use instead of measuring
-  std::filesystem::path save_profile;   ///< where to write them
-  std::filesystem::path profile_cache;  ///< folder; auto: usual_cache_folder()
-  double profile_seconds = 30;          ///< for a new device
-  bool measure_again = false;           ///< what the cache has is not used
+  std::filesystem::path profile;          ///< latency models to use instead of measuring
+  std::filesystem::path save_profile;     ///< where to write them
+  std::filesystem::path profile_cache;    ///< folder; auto: usual_cache_folder()
+  std::optional<double> profile_seconds;  ///< for a new device; auto: as profiles.hpp says
+  bool measure_again = false;             ///< what the cache has is not used
 
   // Sensitivity
   std::filesystem::path save_sensitivity;  ///< HDF5
@@ -108,8 +112,8 @@ struct Job {
   std::optional<int64_t> num_prompts;  ///< auto: 64, or the prompts file's
   int32_t warmup = 1;
   int32_t repetitions = 3;
-  std::vector<std::string> strategies{"auto"};  ///< each as `strategy`
-  std::vector<std::string> mixes{"auto"};       ///< each as `mix`
+  std::vector<std::string> strategies{"joint"};  ///< each as `strategy`
+  std::vector<std::string> mixes{"auto"};        ///< each as `mix`
   bool markdown = false;
 
   // Check
@@ -154,6 +158,9 @@ void check_job(const Job& job, Command command);
 std::string job_to_json(const Job& job, Command command);
 /// The same as a TOML job file with a comment for each option; reading it gives the same job.
 std::string job_to_toml(const Job& job, Command command);
+
+/// "1.5%" is 0.015; nothing for a text that is not a number above 0 with a % sign.
+std::optional<double> parse_percent(std::string_view text);
 
 /// The candidate that `word` was most likely meant to be (edit distance at most a third of its
 /// length, at least 2; 1 for words of up to 3 letters); empty if none is near.

@@ -1,6 +1,9 @@
 // Checks that need more than one option.
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
+
 #include "input/job_options.hpp"
 #include "kernels/check.hpp"
 
@@ -42,10 +45,47 @@ void check_required(const Job& job, Command command) {
         "inspect needs a file: llmpq inspect FILE");
 }
 
+/// What is given of the options that say how much quality may be lost.
+std::vector<std::string> quality_wishes(const Job& job) {
+  std::vector<std::string> given;
+  if (job.theta) given.emplace_back("theta");
+  if (job.average_bits) given.emplace_back("average-bits");
+  if (!job.max_perplexity_increase.empty()) given.emplace_back("max-perplexity-increase");
+  return given;
+}
+
+void check_quality(const Job& job) {
+  const auto wishes = quality_wishes(job);
+  CHECK(wishes.size() <= 1, Exit::kUsage, "{} are wishes for quality: give only one of them",
+        fmt::join(wishes, " and "));
+  CHECK(job.max_perplexity_increase.empty() || parse_percent(job.max_perplexity_increase),
+        Exit::kUsage,
+        "max-perplexity-increase is \"{}\": want a number above 0 with a percent sign, such as 1%",
+        job.max_perplexity_increase);
+  if (wishes.empty()) return;
+  CHECK(job.format.empty(), Exit::kUsage,
+        "format says which formats the layers have, and {} leaves them to the plan: give only one "
+        "of them",
+        wishes[0]);
+  CHECK(job.strategy == Strategy::kJoint && job.plan.empty() && job.problem.empty(), Exit::kUsage,
+        "{} is a wish for strategy joint: leave out plan, problem and other strategies", wishes[0]);
+}
+
 }  // namespace
+
+std::optional<double> parse_percent(std::string_view text) {
+  if (!text.ends_with('%')) return std::nullopt;
+  text.remove_suffix(1);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (!(value > 0) || !std::isfinite(value)) return std::nullopt;
+  return value / 100;
+}
 
 void check_job(const Job& job, Command command) {
   check_required(job, command);
+  check_quality(job);
   CHECK(command != Command::kSensitivity || job.text.empty() != job.prompts.empty(), Exit::kUsage,
         "sensitivity needs --text FILE or --prompts FILE, one of them, to see what the model sees");
   CHECK(job.rows.empty() || job.shard.empty(), Exit::kUsage,
@@ -57,8 +97,9 @@ void check_job(const Job& job, Command command) {
         "cluster and prompts are both given: a cluster file brings its own workload");
   CHECK(job.problem.empty() || job.cluster.empty(), Exit::kUsage,
         "problem and cluster both say what to plan for: give only one of them");
-  CHECK(job.save_problem.empty() || !job.cluster.empty(), Exit::kUsage,
-        "save-problem needs --cluster FILE in this version");
+  CHECK(job.save_problem.empty() || (job.strategy == Strategy::kJoint && job.plan.empty()),
+        Exit::kUsage,
+        "save-problem writes what strategy joint solves: leave out plan and other strategies");
   const bool cuts = !job.layers_per_stage.empty();
   CHECK(job.plan.empty() || !cuts, Exit::kUsage,
         "plan and layers-per-stage both say which layers go where: give only one of them");

@@ -227,22 +227,24 @@ std::vector<Option> plan() {
        "Plan for the GPUs, shape and workload of a cluster file (or of data/clusters/NAME.json) "
        "instead of these ranks; needs no GPU.",
        single(ValueType::kPath, &Job::cluster)},
-      {"save-problem", group, kPlan, "FILE",
+      {"save-problem", group, kJobs, "FILE",
        "Write the planning problem there (JSON): all that the optimizer sees.",
        single(ValueType::kPath, &Job::save_problem)},
       {"problem", group, kPlan, "FILE",
        "Solve this planning problem (JSON) instead of making one; needs no model and no machine.",
        single(ValueType::kPath, &Job::problem)},
-      {"optimality-gap", group, kPlan, "",
+      {"optimality-gap", group, kJobs | kBench, "",
        "A plan is good enough when it is proven to be so close to the best; 0: the best.",
        number(&Job::optimality_gap, {0, 1})},
-      {"plan-time-limit", group, kPlan, "seconds",
+      {"plan-time-limit", group, kJobs | kBench, "seconds",
        "Then the best plan found so far is taken, and its true gap told.",
        number(&Job::plan_time_limit, {0, 1e6})},
       {"strategy", group, kPlanned & ~kBench, "",
+       "joint: the fastest plan: devices, cuts, formats, batches and mix are chosen together, by "
+       "measured times (jobs that are too short to measure for are planned by memory alone); "
        "uniform: a stage of even size on every rank, one format; manual: exactly "
-       "--layers-per-stage and --format; auto: stages may differ and spare ranks may idle.",
-       choice(&Job::strategy, {{"auto", Strategy::kAuto},
+       "--layers-per-stage and --format.",
+       choice(&Job::strategy, {{"joint", Strategy::kJoint},
                                {"uniform", Strategy::kUniform},
                                {"manual", Strategy::kManual}})},
       {"format", group, kPlanned | kProfile, "F|F0,F1,...",
@@ -264,6 +266,21 @@ std::vector<Option> plan() {
        "How prefill and decode share the pipeline: one after the other, steps of both kinds in "
        "flight, or both in one step.",
        choice(&Job::mix, {"auto", "separated", "interleaved", "mixed"})},
+      {"sensitivity", group, kJobs | kBench, "FILE",
+       "What llmpq sensitivity made of this model (HDF5): omega, how much each layer suffers from "
+       "each format. Where 16 bit does not fit, its smallest sum that fits is taken.",
+       single(ValueType::kPath, &Job::sensitivity)},
+      {"theta", group, kJobs | kBench, "seconds",
+       "Lower bits for speed: so many seconds of the run are worth a unit of omega (of nats of "
+       "loss, if the file is calibrated).",
+       number(&Job::theta, {0, 1e12})},
+      {"average-bits", group, kJobs | kBench, "bits",
+       "Lower bits for speed, but let the layers' weights keep so many bits on average.",
+       number(&Job::average_bits, {3, 16})},
+      {"max-perplexity-increase", group, kJobs | kBench, "PERCENT",
+       "Lower bits for speed as far as the perplexity rises by no more than this over 16 bit "
+       "(such as 1%), one standard error to spare; needs a calibrated --sensitivity file.",
+       single(ValueType::kText, &Job::max_perplexity_increase)},
       {"expected-output-tokens", group, kJobs, "tokens",
        "Length of an output that the plan counts on; auto: max-tokens with --ignore-eos, else half "
        "of it at first.",
@@ -274,17 +291,18 @@ std::vector<Option> plan() {
 std::vector<Option> profile() {
   const std::string group = "Profile: how long layers take on each device";
   return {
-      {"profile", group, kProfile | kPlan, "FILE",
+      {"profile", group, kProfile | kJobs | kBench, "FILE",
        "Take the devices' latency models from this file instead of measuring them.",
        single(ValueType::kPath, &Job::profile)},
-      {"save-profile", group, kProfile, "FILE", "Write them there (JSON).",
+      {"save-profile", group, kProfile | kJobs | kBench, "FILE", "Write them there (JSON).",
        single(ValueType::kPath, &Job::save_profile)},
-      {"profile-cache", group, kProfile, "DIR",
+      {"profile-cache", group, kProfile | kJobs | kBench, "DIR",
        "Where profiles are kept for the next job; without it $XDG_CACHE_HOME/llmpq or "
        "~/.cache/llmpq.",
        single(ValueType::kPath, &Job::profile_cache)},
-      {"profile-seconds", group, kProfile, "seconds",
-       "For a device that was not measured yet; with less, fewer shapes are measured.",
+      {"profile-seconds", group, kProfile | kJobs | kBench, "seconds",
+       "For a device that was not measured yet; with less, fewer shapes are measured. auto: 30; "
+       "generate and plan take 2 or none for jobs so short that measuring would not pay.",
        number(&Job::profile_seconds, {0.1, 86400})},
       {"measure-again", group, kProfile, "", "Measure also what was kept.",
        flag(&Job::measure_again)},

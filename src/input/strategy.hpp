@@ -5,8 +5,9 @@
 
 namespace llmpq {
 
-/// kAuto: spare ranks may idle and stages may be of unlike size. kUniform: a stage of even size on
-/// every rank. kManual: exactly what is asked for.
-enum class Strategy : uint8_t { kAuto, kUniform, kManual };
+/// kJoint: the fastest plan that the planner finds; where it knows no times, one by memory alone,
+/// in which spare ranks may idle and stages may be of unlike size. kUniform: a stage of even size
+/// on every rank. kManual: exactly what is asked for.
+enum class Strategy : uint8_t { kJoint, kUniform, kManual };
 
 }  // namespace llmpq

@@ -29,13 +29,15 @@ std::string report_table(const Report& report) {
   add("prompt tokens/s", fmt::format("{:.1f}", per_second(report.work.prefill_rows, report.run_s)));
   add("output tokens/s",
       fmt::format("{:.1f}", per_second(report.work.output_tokens, report.run_s)));
+  if (report.promised_tokens_per_s)
+    add("output tokens/s, as promised", fmt::format("{:.1f}", *report.promised_tokens_per_s));
   add("steps", std::to_string(report.work.steps));
   if (report.work.preemptions > 0) add("preemptions", std::to_string(report.work.preemptions));
   return table.text() + "output: " + report.output.string() + "\n";
 }
 
 std::string report_json(const Report& report) {
-  const nlohmann::json json = {
+  nlohmann::json json = {
       {"output", report.output.string()},
       {"rows", report.rows.rows},
       {"rows_done", report.rows.done},
@@ -47,12 +49,12 @@ std::string report_json(const Report& report) {
       {"output_tokens_per_s", per_second(report.work.output_tokens, report.run_s)},
       {"steps", report.work.steps},
       {"preemptions", report.work.preemptions}};
+  if (report.promised_tokens_per_s)
+    json["promised_output_tokens_per_s"] = *report.promised_tokens_per_s;
   return dump_json(json) + "\n";
 }
 
-void print_report(const Job& job, const std::filesystem::path& output, const JournalCounts& rows,
-                  const DriverCounts& work, double load_s, double run_s) {
-  const Report report{output, rows, work, load_s, run_s};
+void print_report(const Job& job, const Report& report) {
   const std::string text = job.json ? report_json(report) : report_table(report);
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "input/job.hpp"
@@ -17,6 +18,7 @@ struct Report {
   DriverCounts work;   ///< of this run
   double load_s = 0;
   double run_s = 0;
+  std::optional<double> promised_tokens_per_s;  ///< output tokens, by the plan
 };
 
 /// A table for people.
@@ -25,7 +27,6 @@ std::string report_table(const Report& report);
 std::string report_json(const Report& report);
 
 /// Writes the report to stdout: the table, or with --json the object.
-void print_report(const Job& job, const std::filesystem::path& output, const JournalCounts& rows,
-                  const DriverCounts& work, double load_s, double run_s);
+void print_report(const Job& job, const Report& report);
 
 }  // namespace llmpq

@@ -92,7 +92,6 @@ WorkloadLengths measure_lengths(const PromptsFile& prompts, const Tokenizer* tok
   FeedSetup one_sample = setup;
   one_sample.num_samples = 1;
   double sum = 0;
-  int64_t seen = 0;
   for (int64_t i = 0; all ? i * kWindow < lengths.rows : i < windows; ++i) {
     const int64_t offset = all ? i * kWindow : i * lengths.rows / windows;
     one_sample.rows.begin = setup.rows.begin + offset;
@@ -102,11 +101,11 @@ WorkloadLengths measure_lengths(const PromptsFile& prompts, const Tokenizer* tok
       lengths.longest_sequence =
           std::max(lengths.longest_sequence, tokens + request.sampling.max_tokens);
       sum += static_cast<double>(tokens);
-      ++seen;
+      lengths.seen.push_back({tokens, request.sampling.max_tokens, request.sampling.ignore_eos});
     }
   }
   if (!all) lengths.longest_sequence = setup.max_model_len;
-  lengths.mean_prompt = seen ? sum / static_cast<double>(seen) : 0;
+  if (!lengths.seen.empty()) lengths.mean_prompt = sum / static_cast<double>(lengths.seen.size());
   return lengths;
 }
 

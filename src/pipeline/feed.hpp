@@ -61,12 +61,19 @@ class Feed final : public RequestSource {
   int64_t next_row_;
 };
 
+/// A row that was looked at.
+struct RowLength {
+  int64_t prompt = 0, max_tokens = 0;  ///< tokens
+  bool ignore_eos = false;             ///< its output has max_tokens for sure
+};
+
 /// What the planner wants to know of a dataset, in tokens. Rows that cannot run are left out.
 struct WorkloadLengths {
   int64_t rows = 0;  ///< of the selection, all counted
   int64_t longest_prompt = 0;
   int64_t longest_sequence = 0;  ///< prompt and max_tokens of one row, as far as the context goes
   double mean_prompt = 0;
+  std::vector<RowLength> seen;  ///< in the file's order: all rows, or the sample
 };
 /// Reads and tokenizes all rows up to `sample` of them, or so many evenly spread ones; in that case
 /// longest_sequence is the context, since a row that was not seen may be the longest.

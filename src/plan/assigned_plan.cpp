@@ -1,8 +1,5 @@
 #include "plan/assigned_plan.hpp"
 
-#include <algorithm>
-#include <limits>
-
 #include "kernels/check.hpp"
 
 namespace llmpq {
@@ -47,18 +44,6 @@ Plan assigned_plan(const PlanRequest& request, const MadeProblem& made,
                       .bytes = static_cast<int64_t>(score.stages.at(i).bytes)});
   }
   return plan;
-}
-
-Problem with_only_format(const Problem& problem, size_t format) {
-  Problem result = problem;
-  for (ProblemKind& kind : result.kinds)
-    for (LayerSeconds* table : {&kind.prefill_s, &kind.decode_s})
-      for (auto& of_class : *table)
-        for (size_t f = 0; f < of_class.size(); ++f)
-          if (f != format)
-            std::fill(of_class[f].begin(), of_class[f].end(),
-                      std::numeric_limits<double>::quiet_NaN());
-  return result;
 }
 
 }  // namespace llmpq

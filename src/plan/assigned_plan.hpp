@@ -11,7 +11,4 @@ namespace llmpq {
 Plan assigned_plan(const PlanRequest& request, const MadeProblem& made,
                    const Assignment& assignment, const Score& score);
 
-/// The problem with one of its formats as the only choice: indices mean the same as before.
-Problem with_only_format(const Problem& problem, size_t format);
-
 }  // namespace llmpq

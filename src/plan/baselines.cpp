@@ -7,11 +7,11 @@
 #include <limits>
 #include <map>
 
-#include "plan/assigned_plan.hpp"
+#include "plan/adapted_bits.hpp"
 #include "plan/bottleneck_split.hpp"
 #include "plan/cost_floor.hpp"
 #include "plan/layout.hpp"
-#include "plan/adapted_bits.hpp"
+#include "plan/narrow_problem.hpp"
 
 namespace llmpq {
 namespace {

@@ -13,6 +13,7 @@
 #include "plan/solve.hpp"
 #include "plan/work.hpp"
 #include "profile/latency_model.hpp"
+#include "profile/quality.hpp"
 #include "profile/rounding.hpp"
 
 namespace llmpq {
@@ -25,9 +26,15 @@ struct PlanningData {
   RankLinks link;
   std::vector<SequenceLength> lengths;
   std::vector<ByFormat> omega;  ///< [layers]; empty: the random indicator
-  uint64_t seed = 0;            ///< of the random indicator
+  uint64_t seed = 0;            ///< of the random indicator, and of samples of the lengths
   double theta = 0;             ///< seconds for a unit of omega
   std::optional<double> max_omega;
+
+  // What quality means beside omega, where that is known.
+  std::optional<Quality> quality;  ///< of perplexity
+  /// [layers]: by it the layers of a stage that may swap formats, which changes neither time nor
+  /// omega, are given theirs; empty: by nothing.
+  std::vector<ByFormat> preference;
 };
 
 struct MadeProblem {

@@ -22,10 +22,25 @@ constexpr int64_t kMostTokens = 1 << 20, kMostLanes = 4096, kMostBlockTokens = 4
 constexpr int64_t kMostRanks = 1 << 20, kMostLayers = 100'000;
 constexpr int64_t kMostBlocks = std::numeric_limits<int32_t>::max();
 
-const std::vector<std::string> kPlanKeys{
-    "format",    "model",       "mix",         "prefill_tokens", "decode_batch", "lanes",
-    "kv_blocks", "head_format", "pipelines",   "problem",        "batching",     "time_s",
-    "omega",     "objective",   "lower_bound", "simulated_s",    "solve_s",      "kv_block_tokens"};
+const std::vector<std::string> kPlanKeys{"format",
+                                         "model",
+                                         "mix",
+                                         "prefill_tokens",
+                                         "decode_batch",
+                                         "lanes",
+                                         "kv_blocks",
+                                         "head_format",
+                                         "pipelines",
+                                         "problem",
+                                         "batching",
+                                         "time_s",
+                                         "omega",
+                                         "objective",
+                                         "lower_bound",
+                                         "simulated_s",
+                                         "solve_s",
+                                         "kv_block_tokens",
+                                         "perplexity_increase"};
 const std::vector<std::string> kPipelineKeys{"phases", "stages"};
 const std::vector<std::string> kStageKeys{"ranks",     "layers",   "formats",
                                           "prefill_s", "decode_s", "bytes"};
@@ -190,12 +205,13 @@ PlanFigures read_figures(const Fields& fields) {
   figures.objective = fields.number("objective");
   figures.lower_bound = fields.number("lower_bound");
   figures.solve_s = fields.number("solve_s");
+  figures.perplexity_increase = fields.number("perplexity_increase");
   return figures;
 }
 
 /// Adds the figures that there are; a solver's plan has all the keys.
 void add_figures(const PlanFigures& figures, ordered_json& head) {
-  if (figures.problem.empty() && !figures.time_s) return;
+  if (figures.problem.empty() && !figures.time_s && !figures.simulated_s) return;
   const auto add = [&](const char* key, const auto& value) {
     head[key] = value ? ordered_json(*value) : ordered_json(nullptr);
   };
@@ -207,6 +223,7 @@ void add_figures(const PlanFigures& figures, ordered_json& head) {
   add("objective", figures.objective);
   add("lower_bound", figures.lower_bound);
   add("solve_s", figures.solve_s);
+  if (figures.perplexity_increase) add("perplexity_increase", figures.perplexity_increase);
 }
 
 ordered_json stage_json(const StagePlan& stage) {

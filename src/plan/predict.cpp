@@ -1,5 +1,7 @@
 #include "plan/predict.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -47,6 +49,19 @@ double message_s(const PlanningData& data, int from, int to) {
   return from == to ? 0 : data.link(from, to).latency_s;
 }
 
+std::string missing_times(const Plan& plan, size_t stage, const DeviceProfile& device) {
+  const auto& stages = plan.pipelines.at(0).stages;
+  for (Format format : stages.at(stage).formats)
+    if (!device.model.layer.contains(format))
+      return fmt::format(
+          "stage {} of the plan has layers in {}, for which the profile of {} has no times", stage,
+          name(format), device.device);
+  const bool last = stage + 1 == stages.size();
+  if (!last || device.model.head.contains(plan.head_format)) return "";
+  return fmt::format("the plan's head is in {}, for which the profile of {} has no times",
+                     name(plan.head_format), device.device);
+}
+
 int64_t sequences_of(std::span<const SequenceLength> lengths) {
   int64_t sum = 0;
   for (const SequenceLength& length : lengths) sum += length.count;
@@ -83,20 +98,24 @@ StepShape average_step(const Work& work, const WorkKeys& keys, int64_t prefill, 
 
 }  // namespace
 
+std::string missing_times(const Plan& plan, const PlanningData& data) {
+  const auto& stages = plan.pipelines.at(0).stages;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const std::string missing = missing_times(plan, i, device_of(data, stages[i].ranks.at(0)));
+    if (!missing.empty()) return missing;
+  }
+  return "";
+}
+
 StageSeconds stage_seconds(const Plan& plan, size_t stage, const ModelConfig& config,
                            const DeviceProfile& device) {
   const auto& stages = plan.pipelines.at(0).stages;
   const LatencyModel& model = device.model;
   auto layers = equal_layers(stages.at(stage), config);
-  for (const EqualLayers& equal : layers)
-    CHECK(model.layer.contains(equal.format), Exit::kUsage,
-          "stage {} of the plan has layers in {}, for which the profile of {} has no times", stage,
-          name(equal.format), device.device);
   const bool first = stage == 0, last = stage + 1 == stages.size();
   const Format head = plan.head_format;
-  CHECK(!last || model.head.contains(head), Exit::kUsage,
-        "the plan's head is in {}, for which the profile of {} has no times", name(head),
-        device.device);
+  const std::string missing = missing_times(plan, stage, device);
+  CHECK(missing.empty(), Exit::kUsage, "{}", missing);
   return [layers = std::move(layers), first, last, head, model](const StepShape& shape) {
     double seconds = first ? embedding_seconds(model, shape) : 0;
     if (last) seconds += *head_seconds(model, head, shape);
@@ -174,6 +193,12 @@ void fill_stage_seconds(const PlanRequest& request, const PlanningData& data, Pl
     stages[i].prefill_s = seconds(chunk);
     stages[i].decode_s = seconds(step);
   }
+}
+
+void fill_promised_quality(const PlanningData& data, Plan& plan) {
+  if (!data.quality) return;
+  const double sum = sum_at(data.quality->loss_increase, layer_formats(plan));
+  plan.figures.perplexity_increase = data.quality->predicted_perplexity_increase(sum).value;
 }
 
 }  // namespace llmpq

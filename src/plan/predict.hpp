@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "plan/make_problem.hpp"
@@ -15,9 +16,12 @@ namespace llmpq {
 /// Rows beyond which a sample of them is simulated.
 inline constexpr int64_t kMostSimulatedRows = 20'000;
 
+/// A sentence that names a stage of the plan whose device has no times for a format; "" if none.
+std::string missing_times(const Plan& plan, const PlanningData& data);
+
 /// Seconds of a step on one stage of the plan's pipeline: its layers, each in its format; the
 /// embedding on the first stage, the head on the last. A layer with a window reads at most so many
-/// keys a row, of the step's mean row. Error(kUsage): the device has no times for a format.
+/// keys a row, of the step's mean row. Error(kUsage) as missing_times() says.
 StageSeconds stage_seconds(const Plan& plan, size_t stage, const ModelConfig& config,
                            const DeviceProfile& device);
 
@@ -44,5 +48,8 @@ SimulationResult predict(const Plan& plan, const PlanRequest& request, const Pla
 /// Each stage's seconds of a full chunk and of a full decode step whose rows look at as many keys
 /// as those of the whole work do on average: StagePlan::prefill_s and decode_s.
 void fill_stage_seconds(const PlanRequest& request, const PlanningData& data, Plan& plan);
+
+/// PlanFigures::perplexity_increase, where data.quality tells it.
+void fill_promised_quality(const PlanningData& data, Plan& plan);
 
 }  // namespace llmpq

@@ -88,13 +88,13 @@ PlanResult complete_plan(const PlanRequest& request, Plan plan) {
         "the plan does not fit into the ranks' memory:\n{}What would fit: prefill_tokens {}, "
         "decode_batch {}, kv_blocks {}.",
         table, smaller.plan.prefill_tokens, smaller.plan.decode_batch, smaller.plan.kv_blocks);
-  const Found other = search(request, choose_split(request, Strategy::kAuto));
+  const Found other = search(request, choose_split(request, Strategy::kJoint));
   CHECK(!other.fits, Exit::kNoPlan,
         "the plan does not fit into the ranks' memory:\n{}What would fit: no --plan FILE; then it "
         "is {}.",
         table, other.reason);
   fail(Exit::kNoPlan, "the plan does not fit into the ranks' memory:\n{}{}", table,
-       what_would_fit(request, Strategy::kAuto));
+       what_would_fit(request, Strategy::kJoint));
 }
 
 }  // namespace llmpq

@@ -63,7 +63,7 @@ Changed fewer_blocks(const PlanRequest& request, Strategy strategy) {
 Changed other_split(const PlanRequest& request) {
   Change change{request, "--layers-per-stage left out"};
   change.request.wishes.layers_per_stage.clear();
-  if (request.wishes.layers_per_stage.empty() || !fits(change.request, Strategy::kAuto))
+  if (request.wishes.layers_per_stage.empty() || !fits(change.request, Strategy::kJoint))
     return std::nullopt;
   return change;
 }
@@ -96,8 +96,8 @@ Changed everything(const PlanRequest& request) {
   least.request.wishes.formats = {Format::kW3};
   least.request.wishes.prefill_tokens = 16;
   least.request.wishes.decode_batch = 1;
-  if (fits(least.request, Strategy::kAuto)) return least;
-  const auto shorter = shorter_context(least.request, Strategy::kAuto);
+  if (fits(least.request, Strategy::kJoint)) return least;
+  const auto shorter = shorter_context(least.request, Strategy::kJoint);
   if (!shorter) return std::nullopt;
   return Change{shorter->request, least.text + " " + shorter->text};
 }
@@ -105,7 +105,7 @@ Changed everything(const PlanRequest& request) {
 std::string how_much_is_missing(PlanRequest request) {
   request.wishes = {};
   request.wishes.formats = {Format::kW3};
-  const Plan plan = search(request, choose_split(request, Strategy::kAuto)).plan;
+  const Plan plan = search(request, choose_split(request, Strategy::kJoint)).plan;
   int64_t needed = 0, there = 0;
   for (const StageMemory& stage : predict_memory(request, plan)) needed += stage.total();
   for (const RankMemory& rank : request.ranks) there += budget_of(rank);

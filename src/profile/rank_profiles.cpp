@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "kernels/check.hpp"
 
@@ -67,6 +68,32 @@ std::vector<std::vector<LinkModel>> link_models(const std::vector<RankTransfer>&
     links[from][from] = {};
   }
   return links;
+}
+
+std::vector<std::vector<LinkModel>> averaged_links(const std::vector<std::vector<LinkModel>>& links,
+                                                   const std::vector<RankReport>& inventory) {
+  const auto kind_of = [&](size_t from, size_t to) {
+    const RankReport &a = inventory.at(from), &b = inventory.at(to);
+    return std::tuple(a.host == b.host, a.backend, b.backend);
+  };
+  std::map<std::tuple<bool, BackendKind, BackendKind>, std::pair<LinkModel, int>> sums;
+  const auto for_pairs = [&](const auto& visit) {
+    for (size_t from = 0; from < links.size(); ++from)
+      for (size_t to = 0; to < links.size(); ++to)
+        if (from != to) visit(from, to);
+  };
+  for_pairs([&](size_t from, size_t to) {
+    auto& [sum, count] = sums[kind_of(from, to)];
+    sum.latency_s += links[from][to].latency_s;
+    sum.s_per_byte += links[from][to].s_per_byte;
+    ++count;
+  });
+  auto result = links;
+  for_pairs([&](size_t from, size_t to) {
+    const auto& [sum, count] = sums.at(kind_of(from, to));
+    result[from][to] = {sum.latency_s / count, sum.s_per_byte / count};
+  });
+  return result;
 }
 
 }  // namespace llmpq

@@ -28,4 +28,10 @@ using StagingCost = std::array<double, 2>;
 std::vector<std::vector<LinkModel>> link_models(const std::vector<RankTransfer>& transfers,
                                                 const std::vector<StagingCost>& staging);
 
+/// Links through the same things are the same: the mean over all pairs that are on one host or on
+/// two, and of the same kinds of backends. Without it noise makes all ranks unlike, and a planner
+/// could not count equal ones.
+std::vector<std::vector<LinkModel>> averaged_links(const std::vector<std::vector<LinkModel>>& links,
+                                                   const std::vector<RankReport>& inventory);
+
 }  // namespace llmpq

@@ -178,7 +178,7 @@ TEST(Job, UnsupportedChoicesSayWhatIsSupported) {
   EXPECT_THAT(error_of("backend = 'rocm'"),
               HasSubstr("backend is \"rocm\": want a list of values, each one of auto, cpu, cuda"));
   EXPECT_THAT(error_of("link = 'tcp'"), HasSubstr("link is \"tcp\": want one of auto, nccl, mpi"));
-  EXPECT_THAT(error_of("strategy = 'joint'"), HasSubstr("want one of auto, uniform, manual"));
+  EXPECT_THAT(error_of("strategy = 'auto'"), HasSubstr("want one of joint, uniform, manual"));
   EXPECT_THAT(error_of("kv-cache-dtype = 'fp8'"),
               HasSubstr("want one of auto, f32, bf16, f16, int8"));
   EXPECT_THAT(error_of("format = ['w8', 'w5']"), HasSubstr("format is \"w5\": want a list"));

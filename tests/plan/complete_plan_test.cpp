@@ -53,7 +53,7 @@ TEST(CompletePlan, ChoosesWhatTheFileLeavesOpen) {
 TEST(CompletePlan, APlanOfOursComesBackUnchanged) {
   const PlanCase c;
   const auto request = c.request({8000, 9000, 30000});
-  const Plan plan = solve(request, Strategy::kAuto).plan;
+  const Plan plan = solve(request, Strategy::kJoint).plan;
   const Plan again = complete_plan(request, parse_plan(to_json(plan), "p.json")).plan;
   EXPECT_EQ(to_json(again), to_json(plan));
 }

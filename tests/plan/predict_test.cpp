@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "base/expect_error.hpp"
 #include "plan_fixture.hpp"
 

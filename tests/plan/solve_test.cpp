@@ -13,7 +13,7 @@ constexpr int64_t kPlenty = 1 << 20;  // KiB
 TEST(Solve, SixteenBitEverywhereIfItFits) {
   const PlanCase c;
   const auto request = c.request({kPlenty, kPlenty, kPlenty});
-  const PlanResult result = solve(request, Strategy::kAuto);
+  const PlanResult result = solve(request, Strategy::kJoint);
   const Plan& plan = result.plan;
   EXPECT_EQ(layer_counts(plan), "3,3,2");
   EXPECT_EQ(layer_formats(plan), std::vector<Format>(8, Format::kBf16));
@@ -37,12 +37,12 @@ TEST(Solve, FewRowsTakeFewPlaces) {
   const PlanCase c;
   auto request = c.request({kPlenty, kPlenty});
   request.workload = {5, 40};
-  const Plan plan = solve(request, Strategy::kAuto).plan;
+  const Plan plan = solve(request, Strategy::kJoint).plan;
   EXPECT_EQ(plan.lanes, 2);
   EXPECT_EQ(plan.decode_batch, 3);
   EXPECT_EQ(plan.kv_blocks, 5 * 3);
   request.workload = {0, 0};
-  const Plan empty = solve(request, Strategy::kAuto).plan;
+  const Plan empty = solve(request, Strategy::kJoint).plan;
   EXPECT_EQ(empty.lanes, 1);
   EXPECT_EQ(empty.decode_batch, 1);
   EXPECT_EQ(empty.kv_blocks, 1);
@@ -51,7 +51,7 @@ TEST(Solve, FewRowsTakeFewPlaces) {
 TEST(Solve, ChunksAreShorterOnManyStages) {
   const PlanCase c;
   const auto request = c.request(std::vector<int64_t>(4, kPlenty));
-  EXPECT_EQ(solve(request, Strategy::kAuto).plan.prefill_tokens, 128);
+  EXPECT_EQ(solve(request, Strategy::kJoint).plan.prefill_tokens, 128);
 }
 
 /// The formats that are chosen as memory gets shorter never gain bits, and all of them occur.
@@ -63,7 +63,7 @@ TEST(Solve, TheMostBitsThatFit) {
     const auto request = c.request({kib, kib});
     PlanResult result;
     try {
-      result = solve(request, Strategy::kAuto);
+      result = solve(request, Strategy::kJoint);
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Exit::kNoPlan);
       break;
@@ -84,7 +84,7 @@ TEST(Solve, TheMostBitsThatFit) {
 TEST(Solve, AFloat16ModelStaysFloat16) {
   PlanCase c;
   c.config.checkpoint_type = DType::kF16;
-  const Plan plan = solve(c.request({kPlenty}), Strategy::kAuto).plan;
+  const Plan plan = solve(c.request({kPlenty}), Strategy::kJoint).plan;
   EXPECT_EQ(layer_formats(plan)[0], Format::kF16);
   EXPECT_EQ(plan.head_format, Format::kF16);
 }
@@ -97,11 +97,11 @@ TEST(Solve, ShortMemoryShrinksOpenSizesBeforeBits) {
     request.wishes.prefill_tokens = chunk;
     request.wishes.decode_batch = batch;
     request.wishes.kv_blocks = 19;
-    return predict_memory(request, solve(request, Strategy::kAuto).plan)[0].total();
+    return predict_memory(request, solve(request, Strategy::kJoint).plan)[0].total();
   };
   ASSERT_GT(needed(256, 32), needed(64, 8));
   const auto request = c.request({needed(64, 8) * 50 / 49 / 1024 + 1});
-  const Plan plan = solve(request, Strategy::kAuto).plan;
+  const Plan plan = solve(request, Strategy::kJoint).plan;
   EXPECT_EQ(layer_formats(plan)[0], Format::kBf16);
   EXPECT_EQ(plan.prefill_tokens, 64);
   EXPECT_EQ(plan.decode_batch, 8);
@@ -110,7 +110,7 @@ TEST(Solve, ShortMemoryShrinksOpenSizesBeforeBits) {
 TEST(Solve, SpareRanksIdleUnlessEachWasAskedFor) {
   const PlanCase c;
   const auto request = c.request(std::vector<int64_t>(9, kPlenty));
-  EXPECT_EQ(layer_counts(solve(request, Strategy::kAuto).plan), "1,1,1,1,1,1,1,1");
+  EXPECT_EQ(layer_counts(solve(request, Strategy::kJoint).plan), "1,1,1,1,1,1,1,1");
   EXPECT_HAS(error_of(Exit::kUsage, [&] { solve(request, Strategy::kUniform); }),
              "strategy uniform puts a stage on each of the 9 ranks, the model has only 8 layers: "
              "start at most 8 ranks");
@@ -119,7 +119,7 @@ TEST(Solve, SpareRanksIdleUnlessEachWasAskedFor) {
 TEST(Solve, UnlikeRanksGetUnlikeStages) {
   const PlanCase c;
   const auto request = c.request({6000, 40000, 3000});
-  const PlanResult result = solve(request, Strategy::kAuto);
+  const PlanResult result = solve(request, Strategy::kJoint);
   EXPECT_EQ(layer_formats(result.plan)[0], Format::kBf16) << result.reason;
   expect_fits(request, result.plan);
   const auto& stages = result.plan.pipelines[0].stages;
@@ -158,7 +158,7 @@ TEST(Solve, WishesAreKept) {
   request.wishes.lanes = 7;
   request.wishes.kv_blocks = 100;
   request.wishes.mix = Mix::kSeparated;
-  for (Strategy strategy : {Strategy::kAuto, Strategy::kManual}) {
+  for (Strategy strategy : {Strategy::kJoint, Strategy::kManual}) {
     const PlanResult result = solve(request, strategy);
     EXPECT_EQ(layer_counts(result.plan), "2,6");
     EXPECT_EQ(layer_formats(result.plan), request.wishes.formats);
@@ -185,7 +185,7 @@ TEST(Solve, WishesThatCannotBeHaveTheirSentences) {
                  [](auto& r) {
                    r.wishes.layers_per_stage = {4, 3};
                  },
-                 Strategy::kAuto),
+                 Strategy::kJoint),
              "layers-per-stage 4,3 adds up to 7, the model has 8 layers");
   EXPECT_HAS(sentence(
                  [](auto& r) {
@@ -206,7 +206,7 @@ TEST(Solve, WishesThatCannotBeHaveTheirSentences) {
                  Strategy::kUniform),
              "strategy uniform makes stages of even size");
   EXPECT_HAS(sentence([](auto&) {}, Strategy::kManual), "strategy manual wants layers-per-stage");
-  EXPECT_HAS(sentence([](auto& r) { r.wishes.formats.assign(3, Format::kW4); }, Strategy::kAuto),
+  EXPECT_HAS(sentence([](auto& r) { r.wishes.formats.assign(3, Format::kW4); }, Strategy::kJoint),
              "format names 3 formats, the model has 8 layers; give one for all or one for each");
 }
 
@@ -214,11 +214,11 @@ TEST(Solve, BlocksForTheLongestSequenceAreNeeded) {
   const PlanCase c;
   auto request = c.request({kPlenty});
   request.wishes.kv_blocks = 18;
-  EXPECT_HAS(error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kAuto); }),
+  EXPECT_HAS(error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kJoint); }),
              "18 KV blocks of 16 tokens hold 288 tokens, and the longest sequence (prompt and "
              "output) has 300: want at least 19 blocks");
   request.wishes.kv_blocks = 19;
-  EXPECT_EQ(solve(request, Strategy::kAuto).plan.kv_blocks, 19);
+  EXPECT_EQ(solve(request, Strategy::kJoint).plan.kv_blocks, 19);
 }
 
 /// The value behind `option` in the line of suggestions; "" if it is not there.
@@ -233,14 +233,14 @@ TEST(Solve, FewerBitsAreSuggestedAndFit) {
   const PlanCase c;
   auto request = c.request({5000, 5000});
   request.wishes.formats = {Format::kBf16};
-  const auto text = error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kAuto); });
+  const auto text = error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kJoint); });
   EXPECT_HAS(text, "no plan fits into the ranks' memory");
   EXPECT_HAS(text, "bf16 x4");
   EXPECT_HAS(text, " too much");
   const auto format = parse_format(suggested(text, "--format"));
   ASSERT_TRUE(format) << text;
   request.wishes.formats = {*format};
-  expect_fits(request, solve(request, Strategy::kAuto).plan);
+  expect_fits(request, solve(request, Strategy::kJoint).plan);
 }
 
 TEST(Solve, SmallerBatchesAreSuggestedAndFit) {
@@ -249,11 +249,11 @@ TEST(Solve, SmallerBatchesAreSuggestedAndFit) {
   request.wishes.formats = {Format::kBf16};
   request.wishes.prefill_tokens = 4096;
   request.wishes.decode_batch = 2048;
-  const auto text = error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kAuto); });
+  const auto text = error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kJoint); });
   ASSERT_NE(suggested(text, "--prefill-tokens"), "") << text;
   request.wishes.prefill_tokens = std::stoi(suggested(text, "--prefill-tokens"));
   request.wishes.decode_batch = std::stoi(suggested(text, "--decode-batch"));
-  expect_fits(request, solve(request, Strategy::kAuto).plan);
+  expect_fits(request, solve(request, Strategy::kJoint).plan);
 }
 
 TEST(Solve, AShorterContextIsSuggestedAndIsTheLongestThatFits) {
@@ -262,14 +262,14 @@ TEST(Solve, AShorterContextIsSuggestedAndIsTheLongestThatFits) {
   auto request = c.request({6000, 6000});
   request.max_model_len = 1 << 17;
   request.workload.max_sequence_tokens = 1 << 17;
-  const auto text = error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kAuto); });
+  const auto text = error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kJoint); });
   ASSERT_NE(suggested(text, "--max-model-len"), "") << text;
   request.max_model_len = std::stoi(suggested(text, "--max-model-len"));
   request.workload.max_sequence_tokens = request.max_model_len;
-  expect_fits(request, solve(request, Strategy::kAuto).plan);
+  expect_fits(request, solve(request, Strategy::kJoint).plan);
   request.max_model_len += 16;
   request.workload.max_sequence_tokens += 16;
-  error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kAuto); });
+  error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kJoint); });
 }
 
 TEST(Solve, AnotherSplitIsSuggestedAndFits) {
@@ -280,22 +280,24 @@ TEST(Solve, AnotherSplitIsSuggestedAndFits) {
   const auto text = error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kManual); });
   EXPECT_HAS(text, "--layers-per-stage left out");
   request.wishes.layers_per_stage.clear();
-  expect_fits(request, solve(request, Strategy::kAuto).plan);
+  expect_fits(request, solve(request, Strategy::kJoint).plan);
 }
 
 TEST(Solve, FewerBlocksAreSuggestedAndFit) {
   const PlanCase c;
   auto request = c.request({12000, 12000});
   request.wishes.kv_blocks = 1 << 30;
-  const auto text = error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kAuto); });
+  const auto text = error_of(Exit::kNoPlan, [&] { solve(request, Strategy::kJoint); });
   EXPECT_HAS(text, "--kv-blocks auto");
   request.wishes.kv_blocks.reset();
-  expect_fits(request, solve(request, Strategy::kAuto).plan);
+  expect_fits(request, solve(request, Strategy::kJoint).plan);
 }
 
 TEST(Solve, WhereNothingHelpsTheMissingMemoryIsNamed) {
   const PlanCase c;
-  const auto text = error_of(Exit::kNoPlan, [&] { solve(c.request({100, 100}), Strategy::kAuto); });
+  const auto text = error_of(Exit::kNoPlan, [&] {
+    solve(c.request({100, 100}), Strategy::kJoint);
+  });
   EXPECT_HAS(text, "No choice of formats, batches or context fits: even w3 needs ");
   EXPECT_HAS(text, "the ranks have 196 KiB");
 }

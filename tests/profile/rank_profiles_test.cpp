@@ -56,5 +56,26 @@ TEST(RankProfiles, LinksOfBothWaysAndOfUnmeasuredPairs) {
   EXPECT_EQ(links[1][1].seconds(1e6), 0);
 }
 
+TEST(RankProfiles, LinksThroughTheSameAreAveraged) {
+  std::vector<RankReport> ranks{rank(0, "A"), rank(1, "A"), rank(2, "A")};
+  ranks[0].host = ranks[1].host = "a";
+  ranks[2].host = "b";
+  std::vector<std::vector<LinkModel>> links(3, std::vector<LinkModel>(3));
+  links[0][1] = {1, 10};
+  links[1][0] = {3, 30};
+  links[0][2] = {100, 1};
+  links[2][0] = {200, 2};
+  links[1][2] = {300, 3};
+  links[2][1] = {400, 6};
+  const auto averaged = averaged_links(links, ranks);
+  EXPECT_EQ(averaged[0][1].latency_s, 2);
+  EXPECT_EQ(averaged[1][0].s_per_byte, 20);
+  EXPECT_EQ(averaged[0][2].latency_s, 250);
+  EXPECT_EQ(averaged[2][1].s_per_byte, 3);
+  EXPECT_EQ(averaged[1][1].latency_s, 0);
+  ranks[1].backend = BackendKind::kCuda;
+  EXPECT_EQ(averaged_links(links, ranks)[0][1].latency_s, 1) << "another way than back";
+}
+
 }  // namespace
 }  // namespace llmpq

@@ -28,7 +28,7 @@ std::vector<std::string> bench(const std::vector<std::string>& more) {
 
 TEST(Bench, CountsTheTokensOfEveryStrategyAndMix) {
   const ProgramRun run =
-      run_program(bench({"--json", "--strategy", "uniform,auto", "--mix", "separated,mixed",
+      run_program(bench({"--json", "--strategy", "uniform,joint", "--mix", "separated,mixed",
                          "--repetitions", "2", "--format", "w8"}),
                   2);
   ASSERT_EQ(run.exit_code, 0) << run.err;
@@ -40,7 +40,7 @@ TEST(Bench, CountsTheTokensOfEveryStrategyAndMix) {
   ASSERT_EQ(json["cases"].size(), 4u);
   EXPECT_EQ(json["cases"][1]["strategy"], "uniform");
   EXPECT_EQ(json["cases"][1]["mix"], "mixed");
-  EXPECT_EQ(json["cases"][2]["strategy"], "auto");
+  EXPECT_EQ(json["cases"][2]["strategy"], "joint");
   for (const auto& c : json["cases"]) {
     EXPECT_GT(c["load_s"], 0);
     ASSERT_EQ(c["runs"].size(), 2u);
@@ -103,7 +103,7 @@ TEST(Bench, RowsThatDoNotFitAreAnError) {
   EXPECT_EQ(context.exit_code, 2);
   EXPECT_THAT(context.err,
               HasSubstr("--input-len 60 and --output-len 6 exceed the context of 64 tokens"));
-  const ProgramRun strategy = run_program(bench({"--strategy", "auto,best"}));
+  const ProgramRun strategy = run_program(bench({"--strategy", "joint,best"}));
   EXPECT_EQ(strategy.exit_code, 2);
   EXPECT_THAT(strategy.err, HasSubstr("--strategy"));
 }

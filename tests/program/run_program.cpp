@@ -36,6 +36,7 @@ void redirect(int target, const std::string& path) {
   redirect(STDERR_FILENO, stem + ".err");
   redirect(STDIN_FILENO, "/dev/null");
   if (!limits.gpus) setenv("CUDA_VISIBLE_DEVICES", "", 1);
+  setenv("XDG_CACHE_HOME", "/dev/null", 1);  // no test sees profiles that others kept
   setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
   setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
   for (const auto& [name, value] : limits.environment) setenv(name.c_str(), value.c_str(), 1);

@@ -49,7 +49,7 @@ class StageTest : public testing::Test {
 TEST_F(StageTest, AllocatesWhatThePlanPredicts) {
   for (const int ranks : {1, 2, 3}) {
     const PlanRequest asked = request(ranks);
-    const Plan plan = solve(asked, Strategy::kAuto).plan;
+    const Plan plan = solve(asked, Strategy::kJoint).plan;
     const std::vector<StageMemory> predicted = predict_memory(asked, plan);
     ASSERT_EQ(predicted.size(), static_cast<size_t>(ranks));
     for (size_t i = 0; i < predicted.size(); ++i) {
@@ -63,7 +63,7 @@ TEST_F(StageTest, AllocatesWhatThePlanPredicts) {
 }
 
 TEST_F(StageTest, RefusesActivationsOfAnotherSize) {
-  const Plan plan = solve(request(2), Strategy::kAuto).plan;
+  const Plan plan = solve(request(2), Strategy::kJoint).plan;
   Stage second = load(plan, 1);
   Step step;
   step.tokens = {5};
@@ -74,7 +74,7 @@ TEST_F(StageTest, RefusesActivationsOfAnotherSize) {
 }
 
 TEST_F(StageTest, RefusesRowsOfASequenceThatNeverStarted) {
-  const Plan plan = solve(request(1), Strategy::kAuto).plan;
+  const Plan plan = solve(request(1), Strategy::kJoint).plan;
   Stage only = load(plan, 0);
   Step step;
   step.tokens = {5};
@@ -87,7 +87,7 @@ TEST_F(StageTest, RefusesRowsOfASequenceThatNeverStarted) {
 }
 
 TEST_F(StageTest, ScoresTargetsWithoutASampler) {
-  const Plan plan = solve(request(1), Strategy::kAuto).plan;
+  const Plan plan = solve(request(1), Strategy::kJoint).plan;
   Stage only = load(plan, 0);
   Step step;
   step.tokens = {5, 6, 7};

@@ -1,0 +1,110 @@
+#include "commands/decide.hpp"
+
+#include <fmt/format.h>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "base/timer.hpp"
+#include "commands/planning_data.hpp"
+#include "commands/quality_wish.hpp"
+#include "kernels/check.hpp"
+#include "layer/weights.hpp"
+#include "plan/joint.hpp"
+#include "plan/plan_json.hpp"
+#include "plan/problem_json.hpp"
+
+namespace llmpq {
+namespace {
+
+constexpr int64_t kLargestPlan = 256 << 20;  ///< bytes of a plan file
+
+PlanResult plan_of_file(const Job& job, const PlanRequest& request) {
+  const std::string file = read_file(job.plan, kLargestPlan, Exit::kUsage);
+  return complete_plan(request, parse_plan(file, job.plan.string(), format_16bit(request.config)));
+}
+
+struct Made {
+  Plan plan;
+  std::string reason;
+  std::optional<SimulationResult> predicted;
+};
+
+/// A plan that was not made by times, and what they say of it.
+Made predicted(const PlanRequest& request, const PlanningData& data, PlanResult result) {
+  Made made{std::move(result.plan), std::move(result.reason), {}};
+  fill_promised_quality(data, made.plan);
+  if (const std::string missing = missing_times(made.plan, data); !missing.empty()) {
+    log_info("no speed is promised: {}", missing);
+    return made;
+  }
+  fill_stage_seconds(request, data, made.plan);
+  made.predicted = predict(made.plan, request, data);
+  made.plan.figures.simulated_s = made.predicted->seconds;
+  return made;
+}
+
+/// Where the optimizer's rougher sums of memory say that nothing fits, solve() has the last word,
+/// and the sentence about what would fit.
+Made plan_by_memory(const PlanRequest& request, const PlanningData& data) {
+  PlanResult result = solve(request, Strategy::kJoint);
+  CHECK(!data.max_omega, Exit::kNoPlan,
+        "{}: no plan that fits keeps the wish for quality; without it: {}", data.name,
+        result.reason);
+  return predicted(request, data, std::move(result));
+}
+
+Made plan_by_times(const Job& job, const PlanRequest& request, const PlanningData& data) {
+  const OptimizeOptions options{job.optimality_gap, job.plan_time_limit, steady_seconds};
+  auto joint = plan_jointly(request, data, options);
+  if (!joint && data.max_omega)
+    if (const auto least = least_omega_that_fits(request, data, options))
+      fail(Exit::kNoPlan, "{}", quality_that_fits(job, data, *least));
+  if (!joint) return plan_by_memory(request, data);
+  if (!job.save_problem.empty())
+    write_file_atomically(job.save_problem, to_json(joint->problem), Exit::kOutput);
+  return {std::move(joint->plan), std::move(joint->reason), std::move(joint->predicted)};
+}
+
+Made plan_without_times(const Job& job, const PlanRequest& request,
+                        const std::optional<PlanningData>& data) {
+  PlanResult result = job.plan.empty() ? solve(request, job.strategy) : plan_of_file(job, request);
+  result.plan.figures.simulated_s.reset();  // of a file: of other machines, maybe
+  if (!data) return {std::move(result.plan), std::move(result.reason), {}};
+  return predicted(request, *data, std::move(result));
+}
+
+Made make_plan(const Job& job, const PlanRequest& request,
+               const std::optional<PlanningData>& data) {
+  const bool joint = job.plan.empty() && job.strategy == Strategy::kJoint;
+  Made made =
+      joint && data ? plan_by_times(job, request, *data) : plan_without_times(job, request, data);
+  if (made.predicted) made.predicted->finish_s.clear();
+  return made;
+}
+
+std::string promise(const SimulationResult& predicted) {
+  return fmt::format("; promised: {:.4g} output tokens/s, {:.3g} s",
+                     predicted.output_tokens_per_s(), predicted.seconds);
+}
+
+}  // namespace
+
+Decision decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines) {
+  const bool joint = job.plan.empty() && job.strategy == Strategy::kJoint;
+  const auto data = find_planning_data(mpi, job, input, machines,
+                                       joint ? Measuring::kAllowed : Measuring::kNever);
+  Decision decision;
+  std::string text;
+  mpi.agreed([&] {
+    if (mpi.rank() != 0) return;
+    Made made = make_plan(job, plan_request(job, input, machines), data);
+    log_info("plan: {}{}", made.reason, made.predicted ? promise(*made.predicted) : "");
+    text = to_json(made.plan);
+    if (!job.save_plan.empty()) write_file_atomically(job.save_plan, text, Exit::kOutput);
+    decision.predicted = std::move(made.predicted);
+  });
+  decision.plan = parse_plan(mpi.broadcast(text), "the plan that rank 0 sent");
+  return decision;
+}
+
+}  // namespace llmpq
