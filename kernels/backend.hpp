@@ -131,6 +131,11 @@ class Backend {
   /// without those in which they waited for each other. 0 where the device is no CPU.
   virtual double cpu_seconds() const { return 0; }
 
+  /// What this thread queues between the two is shown under that name by the device's profiler
+  /// (CUDA: NVTX). They nest.
+  virtual void begin_range(const std::string& /*name*/) {}
+  virtual void end_range() {}
+
   /// Why devices of this kind cannot be linked; empty if they can.
   virtual std::string why_no_links() const { return "a CPU's memory is the host's"; }
   /// What the two ends of a link meet by.

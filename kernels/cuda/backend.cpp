@@ -165,6 +165,9 @@ class CudaBackend final : public Backend {
     if (rows > 0) checked(module().pack_rows, stream(context), w, row_begin, rows, values);
   }
 
+  void begin_range(const std::string& name) override { module().push_range(name.c_str()); }
+  void end_range() override { module().pop_range(); }
+
   std::string why_no_links() const override {
     const char* why = module().why_no_nccl();
     return why == nullptr ? "" : why;

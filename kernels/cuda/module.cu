@@ -1,6 +1,7 @@
 // The module's one entry: its table of functions. Each turns what it meets into a Failure, since no
 // exception may cross into the program.
 #include "kernels/cuda/link.cuh"
+#include "kernels/cuda/marks.cuh"
 #include "kernels/cuda/session.cuh"
 
 namespace llmpq::cuda {
@@ -116,6 +117,8 @@ const Module kModule = {
           });
         },
     .ops = kOps,
+    .push_range = push_range,
+    .pop_range = pop_range,
     .why_no_nccl = why_no_nccl,
     .new_link_id = [](LinkId* id,
                       Failure& failure) { return guarded(failure, [&] { *id = new_link_id(); }); },

@@ -10,7 +10,7 @@
 namespace llmpq::cuda {
 
 /// Program and module must agree on this: both are built from one source tree.
-inline constexpr uint32_t kModuleVersion = 1;
+inline constexpr uint32_t kModuleVersion = 2;
 inline constexpr char kModuleFile[] = "libllmpq_cuda.so";
 inline constexpr char kModuleEntry[] = "llmpq_cuda_module";
 
@@ -105,6 +105,9 @@ struct Module {
                     Failure&);
 
   ModuleOps ops;
+
+  void (*push_range)(const char* name);  ///< for profilers; nothing without one
+  void (*pop_range)();
 
   /// nullptr, or why NCCL cannot be used.
   const char* (*why_no_nccl)();

@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "base/clock_offset.hpp"
 #include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
@@ -17,7 +16,6 @@
 #include "commands/share.hpp"
 #include "input/job_options.hpp"
 #include "kernels/cpu/isa.hpp"
-#include "output/timeline.hpp"
 #include "pipeline/made_feed.hpp"
 #include "plan/describe.hpp"
 #include "profile/peaks.hpp"
@@ -35,7 +33,6 @@ struct Bench {
   const Input& input;
   const Machines& machines;
   std::vector<RequestLength> lengths;
-  double clock_offset_s = 0;
 };
 
 /// Takes finished rows and keeps nothing but the first failure.
@@ -104,14 +101,24 @@ WorkloadLengths workload_of(const std::vector<RequestLength>& lengths) {
   return workload;
 }
 
+/// PATH-STRATEGY-MIX.EXTENSION, where each of several cases writes a file of its own.
+void name_after_case(std::filesystem::path& path, const std::string& strategy,
+                     const std::string& mix) {
+  if (!path.empty())
+    path.replace_filename(path.stem().string() + "-" + strategy + "-" + mix +
+                          path.extension().string());
+}
+
 /// The job once for each strategy and mix.
 std::vector<Job> cases_of(const Job& job) {
+  const bool alone = job.strategies.size() * job.mixes.size() == 1;
   std::vector<Job> cases;
   for (const std::string& strategy : job.strategies)
     for (const std::string& mix : job.mixes) {
       Job one = job;
       set_option(one, *find_option("strategy", Command::kPlan), {strategy}, {}, "--strategy");
       set_option(one, *find_option("mix", Command::kPlan), {mix}, {}, "--mix");
+      if (!alone) name_after_case(one.trace, strategy, mix);
       cases.push_back(std::move(one));
     }
   return cases;
@@ -164,42 +171,43 @@ ByKind<StepWork> work_from(const std::string& text) {
 }
 
 /// Collective: the stages' times and work on rank 0.
-std::vector<BenchStage> gather_stages(const Bench& bench, const Plan& plan, const Share& share,
-                                      Timeline& timeline, double begin_s, double end_s) {
-  const auto texts = bench.mpi.gather(to_text(work_of(share, timeline)));
-  const auto events = gather_events(bench.mpi, timeline, bench.clock_offset_s);
-  if (bench.mpi.rank() != 0) return {};
+std::vector<BenchStage> gather_stages(const Mpi& mpi, const ByKind<StepWork>& mine,
+                                      const EventsOfRun& run) {
+  const auto texts = mpi.gather(to_text(mine));
+  if (mpi.rank() != 0) return {};
+  const auto& plans = run.plan.pipelines[0].stages;
   std::vector<int> ranks;
-  for (const StagePlan& stage : plan.pipelines[0].stages) ranks.push_back(stage.ranks.at(0));
-  const auto times = stage_times(events, ranks, begin_s, end_s);
+  for (const StagePlan& stage : plans) ranks.push_back(stage.ranks.at(0));
+  const auto times = stage_times(run.events, ranks, run.begin_s, run.end_s);
   std::vector<BenchStage> stages;
-  for (size_t i = 0; i < ranks.size(); ++i) {
-    const StagePlan& stage = plan.pipelines[0].stages[i];
-    stages.push_back({ranks[i], stage.layer_begin, stage.layer_end, times[i],
+  for (size_t i = 0; i < ranks.size(); ++i)
+    stages.push_back({ranks[i], plans[i].layer_begin, plans[i].layer_end, times[i],
                       work_from(texts.at(static_cast<size_t>(ranks[i])))});
-  }
   return stages;
 }
 
 /// Collective. `last`: the run that --trace shows.
 BenchRun run_once(const Bench& bench, const Job& job, const Plan& plan, Share& share, bool last) {
+  const Mpi& mpi = bench.mpi;
   Timeline timeline;
-  timeline.rank = bench.mpi.rank();
+  timeline.rank = mpi.rank();
+  timeline.with_operations = last && !job.trace.empty();
   BenchRun run;
-  bench.mpi.barrier();
+  mpi.barrier();
   const double begin_s = steady_seconds();
-  or_abort(bench.mpi, [&] {
+  or_abort(mpi, [&] {
     Bell bell;
-    if (bench.mpi.rank() == 0)
+    if (mpi.rank() == 0)
       run.counts = drive(bench, job, plan, share, timeline);
     else
-      run_share(bench.mpi, share, plan,
+      run_share(mpi, share, plan,
                 {.bell = bell, .conductor = nullptr, .tick = {}, .timeline = &timeline});
   });
-  const double end_s = steady_seconds();
-  run.seconds = end_s - begin_s;
-  run.stages = gather_stages(bench, plan, share, timeline, begin_s, end_s);
-  if (last && wants_events(job)) save_events(bench.mpi, job, timeline, begin_s);
+  run.seconds = steady_seconds() - begin_s;
+  const auto events = collect_events(mpi, timeline);
+  const EventsOfRun of_run{plan, events, begin_s, begin_s + run.seconds};
+  run.stages = gather_stages(mpi, work_of(share, timeline), of_run);
+  if (last && wants_events(job)) save_events(mpi, job, of_run);
   return run;
 }
 
@@ -261,7 +269,7 @@ int run_bench(const Job& job) {
     input.lengths = workload_of(lengths);
   });
   const Machines machines = find_machines(mpi, job);
-  const Bench bench{mpi, input, machines, std::move(lengths), clock_offset(mpi).offset_s};
+  const Bench bench{mpi, input, machines, std::move(lengths)};
   BenchReport report =
       report_of(bench, job, measure_peaks_of_ranks(mpi, *machines.backend, choose_isa(job.isa)));
   for (const Job& one : cases_of(timed)) report.cases.push_back(run_case(bench, one));

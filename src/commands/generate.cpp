@@ -111,6 +111,7 @@ int run_generate(const Job& job) {
 
   Timeline timeline;
   timeline.rank = mpi.rank();
+  timeline.with_operations = !job.trace.empty();
   Timeline* const wanted = wants_events(job) ? &timeline : nullptr;
   DriverCounts counts;
   Timer run_timer;
@@ -125,7 +126,10 @@ int run_generate(const Job& job) {
                 {.bell = bell, .conductor = nullptr, .tick = {}, .timeline = wanted});
   });
   const double run_s = run_timer.seconds();
-  if (wanted) save_events(mpi, job, timeline, origin_s);
+  if (wanted) {
+    const auto events = collect_events(mpi, timeline);
+    save_events(mpi, job, {plan, events, origin_s, origin_s + run_s});
+  }
 
   int code = 0;
   mpi.agreed([&] {

@@ -101,7 +101,8 @@ std::vector<TraceEvent> unpack_events(std::string_view text) {
 
 std::vector<TraceEvent> gather_events(const Mpi& mpi, const Timeline& mine, double clock_offset_s) {
   std::vector<TraceEvent> events;
-  for (const auto* list : {&mine.computing, &mine.waiting, &mine.transfers, &mine.files})
+  for (const auto* list :
+       {&mine.computing, &mine.waiting, &mine.transfers, &mine.files, &mine.operations})
     events.insert(events.end(), list->begin(), list->end());
   for (TraceEvent& event : events) {
     event.begin_s -= clock_offset_s;

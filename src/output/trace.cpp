@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kTrackNames[] = {"compute", "send", "wait", "files"};
+constexpr const char* kTrackNames[] = {"compute", "send", "wait", "files", "operations"};
 
 Json name_of(const char* what, int64_t process, int64_t thread, const std::string& text) {
   return {
@@ -45,7 +45,7 @@ std::string chrome_trace(const std::vector<TraceEvent>& events,
   for (size_t rank = 0; rank < ranks.size(); ++rank) {
     const auto process = static_cast<int64_t>(rank);
     list.push_back(name_of("process_name", process, 0, ranks[rank]));
-    for (const int64_t track : {kComputing, kFiles})
+    for (const int64_t track : {kComputing, kFiles, kOperations})
       list.push_back(name_of("thread_name", process, track, kTrackNames[track]));
   }
   int64_t id = 0;

@@ -12,7 +12,7 @@
 namespace llmpq {
 
 /// Lines of one rank in TraceEvent::track.
-enum Track : int32_t { kComputing = 0, kSending = 1, kWaiting = 2, kFiles = 3 };
+enum Track : int32_t { kComputing, kSending, kWaiting, kFiles, kOperations };
 
 /// What a step was, for sums over all of them.
 struct TimedStep {
@@ -22,11 +22,13 @@ struct TimedStep {
 
 struct Timeline {
   int32_t rank = 0;
-  std::vector<TraceEvent> computing;  ///< compute thread
-  std::vector<TimedStep> steps;       ///< [computing]
-  std::vector<TraceEvent> waiting;    ///< compute thread: a step that could run, and did not yet
-  std::vector<TraceEvent> transfers;  ///< MPI thread
-  std::vector<TraceEvent> files;      ///< rank 0's I/O thread: reading, writing, committing
+  std::vector<TraceEvent> computing;   ///< compute thread
+  std::vector<TimedStep> steps;        ///< [computing]
+  std::vector<TraceEvent> waiting;     ///< compute thread: a step that could run, and did not yet
+  std::vector<TraceEvent> transfers;   ///< MPI thread
+  std::vector<TraceEvent> files;       ///< rank 0's I/O thread: reading, writing, committing
+  bool with_operations = false;        ///< keep them too; a CPU's only (Stage::time_operations)
+  std::vector<TraceEvent> operations;  ///< compute thread: kernels by kind
 };
 
 inline constexpr size_t kLongestTimeline = 1'000'000;  ///< events of a list; the rest is left out

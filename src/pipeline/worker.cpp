@@ -45,6 +45,8 @@ Worker::Worker(Stage& stage, size_t index, StageLinks links, Bell& bell, Timelin
       timeline_(timeline),
       clock_(clock) {
   if (clock_) clock_->watch(stage_);
+  const bool with_operations = timeline_ && timeline_->with_operations;
+  stage_.time_operations(with_operations ? &operations_ : nullptr);
   thread_ = std::thread([this] { compute(); });
 }
 
@@ -52,6 +54,7 @@ Worker::~Worker() {
   quit_ = true;
   work_bell_.ring();
   thread_.join();
+  stage_.time_operations(nullptr);
 }
 
 bool Worker::poll() {
@@ -148,6 +151,10 @@ void Worker::record(const Task& task, double begin_s) {
   wait.begin_s = task.ready_s;
   wait.end_s = begin_s;
   append(timeline_->waiting, std::move(wait));
+  for (const TimedOp& operation : operations_)
+    append(timeline_->operations, {operation.name, "operation", timeline_->rank, kOperations,
+                                   step.id, operation.begin_s, operation.end_s});
+  operations_.clear();
 }
 
 void Worker::compute() {

@@ -78,6 +78,7 @@ class Worker {
   std::atomic<bool> quit_{false};
   std::atomic<bool> failed_{false};
   std::exception_ptr error_;
+  std::vector<TimedOp> operations_;  ///< of the step that is computed
   std::thread thread_;
 };
 

@@ -1,5 +1,7 @@
 #include "stage/stage.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -30,6 +32,20 @@ void append(StepResult& result, int64_t sequence, const SampledToken& chosen) {
   result.top_logprobs.insert(result.top_logprobs.end(), chosen.top_logprobs.begin(),
                              chosen.top_logprobs.end());
 }
+
+/// The step's name in the device's profiler.
+class RangeMark {
+ public:
+  RangeMark(Backend& backend, const Step& step) : backend_(backend) {
+    backend_.begin_range(fmt::format("step {}: {} rows", step.id, step.rows()));
+  }
+  ~RangeMark() { backend_.end_range(); }
+  RangeMark(const RangeMark&) = delete;
+  RangeMark& operator=(const RangeMark&) = delete;
+
+ private:
+  Backend& backend_;
+};
 
 }  // namespace
 
@@ -94,9 +110,13 @@ void Stage::connect(StagePorts ports) {
 }
 
 LayerRun Stage::layer_run(Format format) {
-  return {config_,     backend_.ops(),
+  return {config_,     timed_ ? timed_ops(backend_.ops(), *timed_) : backend_.ops(),
           context_,    activation_type(setup_.activation, format, backend_),
           *workspace_, observer_};
+}
+
+void Stage::time_operations(std::vector<TimedOp>* list) {
+  timed_ = backend_.kind() == BackendKind::kCpu ? list : nullptr;
 }
 
 WorkKind Stage::work_kind(Format format) const {
@@ -115,6 +135,7 @@ StepWork Stage::work(const StepShape& shape) const {
 
 std::vector<std::byte> Stage::run(const Step& step, std::span<const std::byte> hidden) {
   if (meter_) meter_->begin();
+  const RangeMark mark(backend_, step);
   const Rows rows = rows_of(step, setup_.sizes, setup_.kv_blocks);
   const RowsView view = rows_->upload(rows, context_);
   const int64_t floats = view.count * config_.hidden;

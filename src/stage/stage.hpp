@@ -20,6 +20,7 @@
 #include "plan/plan.hpp"
 #include "profile/cpu_meter.hpp"
 #include "schedule/step.hpp"
+#include "stage/timed_ops.hpp"
 
 namespace llmpq {
 
@@ -66,6 +67,10 @@ class Stage {
   /// live as long as steps run.
   void meter(CpuMeter* meter) { meter_ = meter; }
 
+  /// From now on the operations of embedding, layers and head are written to `list`, on a CPU;
+  /// null: not any more. On a GPU, where they are queued, nothing is written: its profiler tells.
+  void time_operations(std::vector<TimedOp>* list);
+
   /// Runs a step. `hidden`: [rows, hidden] f32 from the stage before (ignored by the first stage
   /// and where a port brings them). Returns [rows, hidden] f32 for the stage after; empty on the
   /// last stage and where a port takes them.
@@ -108,6 +113,7 @@ class Stage {
   StepResult result_;
   LayerObserver* observer_ = nullptr;
   CpuMeter* meter_ = nullptr;
+  std::vector<TimedOp>* timed_ = nullptr;
   int64_t bytes_ = 0;
 };
 

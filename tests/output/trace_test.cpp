@@ -48,7 +48,8 @@ TEST(Trace, ProcessesAndThreadsHaveNames) {
     EXPECT_EQ(event.at("ph"), "M");
     names.insert(event.at("args").at("name"));
   }
-  EXPECT_EQ(names, (std::set<std::string>{"rank 0 on a", "rank 1 on b", "compute", "files"}));
+  EXPECT_EQ(names, (std::set<std::string>{"rank 0 on a", "rank 1 on b", "compute", "files",
+                                          "operations"}));
 }
 
 }  // namespace

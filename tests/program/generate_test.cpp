@@ -175,7 +175,7 @@ TEST_F(Generate, TimelineShowsRefillAndPrefillBesideDecode) {
       EXPECT_GE(event.at("dur"), 0);
     }
   }
-  for (const char* category : {"prefill", "decode", "transfer", "wait"})
+  for (const char* category : {"prefill", "decode", "transfer", "wait", "operation"})
     EXPECT_EQ(ranks[category], (std::set<int>{0, 1})) << category;
   EXPECT_EQ(ranks["file"], std::set<int>{0});
 }
