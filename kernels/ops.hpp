@@ -13,7 +13,7 @@ namespace llmpq {
 
 class Context;  // threads (CPU) or stream (CUDA) that an operation runs on
 
-/// y[t, :] = table[ids[t], :] (+ positions[position[t] + position_offset, :])
+/// y[t, :] = scale * table[ids[t], :] (+ positions[position[t] + position_offset, :])
 struct EmbedArgs {
   const int32_t* ids;       ///< [tokens]
   const int32_t* position;  ///< [tokens]; read only if positions is given
@@ -22,7 +22,8 @@ struct EmbedArgs {
   DType type;               ///< kBf16, kF16 or kF32
   int64_t position_offset;  ///< OPT: 2
   int64_t tokens, hidden;
-  float* y;  ///< [tokens, hidden]
+  float* y;            ///< [tokens, hidden]
+  float scale = 1.0f;  ///< Gemma: sqrt(hidden)
 };
 
 /// x[t, :] += add[t, :] if add is given; then y[t, :] = norm(x[t, :]) * weight (+ bias).
@@ -37,6 +38,15 @@ struct NormArgs {
   float eps;
   int64_t tokens, hidden;
   float* y;  ///< [tokens, hidden]; may be x
+};
+
+/// RMS norm of each head by itself, in place: x[t, h, :] / sqrt(mean(x[t, h, :]^2) + eps) * weight.
+struct HeadNormArgs {
+  float* x;  ///< [tokens, heads, head_dim] with `stride` floats from token to token
+  int64_t stride;
+  const float* weight;  ///< [head_dim]
+  float eps;
+  int64_t tokens, heads, head_dim;
 };
 
 /// x[i] += add[i] for count elements.
@@ -77,13 +87,15 @@ struct LinearArgs {
 };
 
 /// Gated: y[t, i] = act(x[t, i]) * x[t, width + i]; else y[t, i] = act(x[t, i]).
+/// kSoftCap: cap * tanh(x / cap).
 struct ActivationArgs {
-  enum class Kind : uint8_t { kSilu, kRelu, kGeluErf, kGeluTanh };
+  enum class Kind : uint8_t { kSilu, kRelu, kGeluErf, kGeluTanh, kSoftCap };
   Kind kind;
   bool gated;
   const float* x;  ///< [tokens, width] or [tokens, 2 * width] if gated (gate first, then up)
   int64_t tokens, width;
-  float* y;  ///< [tokens, width]; may be x if not gated
+  float* y;          ///< [tokens, width]; may be x if not gated
+  float cap = 0.0f;  ///< kSoftCap only
 };
 
 /// Where one layer's K and V lie: blocks of `block_tokens` tokens, shared by all its heads.
@@ -125,7 +137,8 @@ struct KvWriteArgs {
 };
 
 /// Causal attention of each row over positions 0..p of its own sequence, read from the cache only:
-/// s_j = scale * q.k_j (+ slope_h * (j - p)), window: only j > p - window; y = softmax(s) . v.
+/// s_j = scale * q.k_j, soft cap: cap * tanh(s_j / cap); alibi: + slope_h * (j - p); window: only
+/// j > p - window; y = softmax(s) . v.
 /// Keys are reduced in blocks of block_tokens counted from position 0 with an online softmax, in
 /// one order shared by prefill and decode. Head h reads kv head h / (heads / kv_heads).
 struct AttentionArgs {
@@ -138,6 +151,7 @@ struct AttentionArgs {
   int64_t window;             ///< 0 = all
   const float* alibi_slopes;  ///< [heads] or nullptr
   float* y;                   ///< [tokens, heads, head_dim], contiguous
+  float soft_cap = 0.0f;      ///< 0 = off
 };
 
 /// Row t of y = row index[t] of x; both [., width].
@@ -146,6 +160,29 @@ struct GatherRowsArgs {
   const int32_t* index;
   int64_t rows, width;
   float* y;
+};
+
+/// Mixture of experts: the `chosen` experts of each row, those with the largest logits (ties: the
+/// lower index), and their weights: softmax over all experts, scaled to a sum of 1 if `normalized`.
+struct RouteArgs {
+  const float* logits;  ///< [rows, experts]
+  int64_t rows, experts, chosen;
+  bool normalized;
+  int32_t* expert;      ///< [rows, chosen], ascending in each row
+  float* row_weight;    ///< [rows, chosen], of these
+  int32_t* row;         ///< [rows * chosen] the same sorted by expert: which rows, ascending
+  float* weight;        ///< [rows * chosen], of these
+  int32_t* begin;       ///< [experts + 1]: entries of expert e are [begin[e], begin[e + 1])
+  int32_t* host_begin;  ///< [experts + 1] in host memory; there when the call returns
+};
+
+/// x[index[i], :] += weight[i] * add[i, :], an fma each; no index stands twice.
+struct AddRowsArgs {
+  float* x;          ///< [., width]
+  const float* add;  ///< [rows, width]
+  const int32_t* index;
+  const float* weight;
+  int64_t rows, width;
 };
 
 /// How the next token of one row is chosen; the order of the steps is told in layer/README.md.
@@ -193,6 +230,7 @@ struct ScoreArgs {
 struct Ops {
   void (*embed)(Context&, const EmbedArgs&);
   void (*norm)(Context&, const NormArgs&);
+  void (*head_norm)(Context&, const HeadNormArgs&);
   void (*add)(Context&, const AddArgs&);
   void (*rope)(Context&, const RopeArgs&);
   void (*linear)(Context&, const LinearArgs&);
@@ -200,6 +238,8 @@ struct Ops {
   void (*kv_write)(Context&, const KvWriteArgs&);
   void (*attention)(Context&, const AttentionArgs&);
   void (*gather_rows)(Context&, const GatherRowsArgs&);
+  void (*add_rows)(Context&, const AddRowsArgs&);
+  void (*route)(Context&, const RouteArgs&);
   void (*sample)(Context&, const SampleArgs&);
   void (*score)(Context&, const ScoreArgs&);
 };

@@ -43,6 +43,10 @@ void activation_kernel(const ActivationArgs& args, int64_t begin, int64_t end) {
       return activate_rows([](F32x16 x) { return gelu_erf(x); }, args, begin, end);
     case Kind::kGeluTanh:
       return activate_rows([](F32x16 x) { return gelu_tanh(x); }, args, begin, end);
+    case Kind::kSoftCap: {
+      const F32x16 cap = broadcast(args.cap);
+      return activate_rows([cap](F32x16 x) { return cap * tanh(x / cap); }, args, begin, end);
+    }
   }
 }
 

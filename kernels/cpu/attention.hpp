@@ -77,7 +77,8 @@ LLMPQ_INLINE void widen_block(const KvCache& cache, const void* tensor, const fl
 struct BlockView {
   int64_t first, last;  ///< half-open, within the block
   float scale, slope;
-  float offset;  ///< position of the block's first token minus the row's position
+  float soft_cap;  ///< 0 = off
+  float offset;    ///< position of the block's first token minus the row's position
 };
 
 /// scores[j..j+count) of a view. Several tokens at a time only hide the latency of the sums.
@@ -100,6 +101,17 @@ LLMPQ_INLINE void score_tokens(const AttentionRoom& room, const float* q, const 
   }
 }
 
+/// cap * tanh(score / cap) for the tokens of the view; the others stay -infinity.
+LLMPQ_INLINE void cap_scores(const AttentionRoom& room, const BlockView& view) {
+  const F32x16 cap = broadcast(view.soft_cap);
+  for (int64_t t = 0; t < room.tokens; t += kLanes) {
+    alignas(64) float capped[kLanes];
+    store(capped, cap * tanh(load(room.scores + t) / cap));
+    for (int64_t j = t; j < t + kLanes; ++j)
+      if (j >= view.first && j < view.last) room.scores[j] = capped[j - t];
+  }
+}
+
 /// scores[j] for the tokens of the view, -infinity for the others; returns the largest.
 LLMPQ_INLINE float score_block(const AttentionRoom& room, const float* q, const BlockView& view) {
   const F32x16 none = broadcast(-__builtin_inff());
@@ -107,6 +119,7 @@ LLMPQ_INLINE float score_block(const AttentionRoom& room, const float* q, const 
   int64_t j = view.first;
   for (; j + 4 <= view.last; j += 4) score_tokens<4>(room, q, view, j);
   for (; j < view.last; ++j) score_tokens<1>(room, q, view, j);
+  if (view.soft_cap > 0.0f) cap_scores(room, view);
   F32x16 most = none;
   for (int64_t t = 0; t < room.tokens; t += kLanes) most = max(most, load(room.scores + t));
   return largest(most);
@@ -208,8 +221,8 @@ void attention_kernel(const AttentionArgs& args, const AttentionItem& item, floa
       const int64_t position = item.position + r;
       const int64_t first = first_key(args, position) - start;
       const int64_t last = position + 1 - start;
-      BlockView view{first > 0 ? first : 0, last < count ? last : count, args.scale, 0.0f,
-                     static_cast<float>(start - position)};
+      BlockView view{first > 0 ? first : 0, last < count ? last : count,         args.scale, 0.0f,
+                     args.soft_cap,         static_cast<float>(start - position)};
       if (view.first >= view.last) continue;
       for (int64_t g = 0; g < group; ++g) {
         if (args.alibi_slopes != nullptr) view.slope = args.alibi_slopes[item.kv_head * group + g];

@@ -1,4 +1,5 @@
-// Rows out of tables: embedding, and gathering of rows. Included after a lanes_*.hpp.
+// Rows out of tables and into others: embedding, gathering and adding of rows. Included after a
+// lanes_*.hpp.
 #pragma once
 
 #include "kernels/convert.hpp"
@@ -43,6 +44,8 @@ void embed_kernel(const EmbedArgs& args, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t) {
     float* y = args.y + t * args.hidden;
     read_row(args.table, args.type, args.ids[t], args.hidden, y);
+    if (args.scale != 1.0f)
+      for (int64_t i = 0; i < args.hidden; ++i) y[i] *= args.scale;
     if (args.positions != nullptr)
       add_row(args.positions, args.type, args.position[t] + args.position_offset, args.hidden, y);
   }
@@ -52,6 +55,14 @@ void gather_rows_kernel(const GatherRowsArgs& args, int64_t begin, int64_t end) 
   for (int64_t t = begin; t < end; ++t)
     __builtin_memcpy(args.y + t * args.width, args.x + args.index[t] * args.width,
                      static_cast<size_t>(args.width) * sizeof(float));
+}
+
+void add_rows_kernel(const AddRowsArgs& args, int64_t begin, int64_t end) {
+  for (int64_t t = begin; t < end; ++t) {
+    float* x = args.x + args.index[t] * args.width;
+    const float* add = args.add + t * args.width;
+    for (int64_t i = 0; i < args.width; ++i) x[i] = __builtin_fmaf(args.weight[t], add[i], x[i]);
+  }
 }
 
 void add_kernel(const AddArgs& args, int64_t begin, int64_t end) {

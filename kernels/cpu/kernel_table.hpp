@@ -44,10 +44,12 @@ struct AttentionItem {
 struct KernelTable {
   void (*embed)(const EmbedArgs&, int64_t begin, int64_t end);                        ///< tokens
   void (*norm)(const NormArgs&, int64_t begin, int64_t end);                          ///< tokens
+  void (*head_norm)(const HeadNormArgs&, int64_t begin, int64_t end);                 ///< tokens
   void (*add)(const AddArgs&, int64_t begin, int64_t end);                            ///< elements
   void (*rope)(const RopeArgs&, int64_t begin, int64_t end);                          ///< tokens
   void (*activation)(const ActivationArgs&, int64_t begin, int64_t end);              ///< tokens
   void (*gather_rows)(const GatherRowsArgs&, int64_t begin, int64_t end);             ///< rows
+  void (*add_rows)(const AddRowsArgs&, int64_t begin, int64_t end);                   ///< rows
   void (*kv_write)(const KvWriteArgs&, const RowRange&, int64_t begin, int64_t end);  ///< rows
   /// `scratch`: attention_scratch_floats() floats, 64-byte aligned.
   void (*attention)(const AttentionArgs&, const AttentionItem&, float* scratch);

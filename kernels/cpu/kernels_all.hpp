@@ -22,10 +22,12 @@ namespace {
 constexpr KernelTable kTable = {
     .embed = embed_kernel,
     .norm = norm_kernel,
+    .head_norm = head_norm_kernel,
     .add = add_kernel,
     .rope = rope_kernel,
     .activation = activation_kernel,
     .gather_rows = gather_rows_kernel,
+    .add_rows = add_rows_kernel,
     .kv_write = kv_write_kernel,
     .attention = attention_kernel,
     .matmul_float = matmul_float_kernel,

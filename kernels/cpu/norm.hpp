@@ -52,5 +52,19 @@ void norm_kernel(const NormArgs& args, int64_t begin, int64_t end) {
   }
 }
 
+void head_norm_kernel(const HeadNormArgs& args, int64_t begin, int64_t end) {
+  NormArgs of_head{};
+  of_head.kind = NormArgs::Kind::kRms;
+  of_head.weight = args.weight;
+  of_head.eps = args.eps;
+  of_head.hidden = args.head_dim;
+  for (int64_t t = begin; t < end; ++t) {
+    for (int64_t head = 0; head < args.heads; ++head) {
+      float* x = args.x + t * args.stride + head * args.head_dim;
+      norm_row(of_head, x, x);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace llmpq

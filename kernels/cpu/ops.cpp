@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/context.hpp"
 #include "kernels/cpu/linear.hpp"
+#include "kernels/cpu/route.hpp"
 #include "kernels/cpu/sample.hpp"
 
 namespace llmpq {
@@ -36,6 +37,10 @@ void norm(Context& context, const NormArgs& args) {
   spread(context, cpu(context).kernels().norm, args, args.tokens, args.hidden);
 }
 
+void head_norm(Context& context, const HeadNormArgs& args) {
+  spread(context, cpu(context).kernels().head_norm, args, args.tokens, args.heads * args.head_dim);
+}
+
 void add(Context& context, const AddArgs& args) {
   spread(context, cpu(context).kernels().add, args, args.count, 1);
 }
@@ -52,6 +57,10 @@ void activation(Context& context, const ActivationArgs& args) {
 
 void gather_rows(Context& context, const GatherRowsArgs& args) {
   spread(context, cpu(context).kernels().gather_rows, args, args.rows, args.width);
+}
+
+void add_rows(Context& context, const AddRowsArgs& args) {
+  spread(context, cpu(context).kernels().add_rows, args, args.rows, args.width);
 }
 
 void kv_write(Context& context, const KvWriteArgs& args) {
@@ -113,6 +122,7 @@ const Ops& cpu_ops() {
   static constexpr Ops kOps = {
       .embed = embed,
       .norm = norm,
+      .head_norm = head_norm,
       .add = add,
       .rope = rope,
       .linear = linear,
@@ -120,6 +130,8 @@ const Ops& cpu_ops() {
       .kv_write = kv_write,
       .attention = attention,
       .gather_rows = gather_rows,
+      .add_rows = add_rows,
+      .route = route,
       .sample = sample,
       .score = score,
   };

@@ -10,7 +10,7 @@ constexpr int kThreads = 256;
 using Kind = ActivationArgs::Kind;
 
 template <Kind kind>
-__device__ float activated(float x) {
+__device__ float activated(float x, float cap) {
   const float half = 0.5f * x;
   if constexpr (kind == Kind::kSilu) return x / (1.0f + expf(-x));
   if constexpr (kind == Kind::kRelu) return x < 0.0f ? 0.0f : x;  // NaN stays NaN
@@ -19,6 +19,7 @@ __device__ float activated(float x) {
     const float cubic = fmaf(0.044715f * (x * x), x, x);
     return fmaf(half, tanhf(0.79788456080286536f * cubic), half);
   }
+  if constexpr (kind == Kind::kSoftCap) return cap * tanhf(x / cap);
 }
 
 /// grid (tokens, pieces of a row)
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(kThreads) activation_kernel(ActivationArgs arg
   const float* row = args.x + t * args.width * (args.gated ? 2 : 1);
   Floats<n> y = load<n>(row + i);
 #pragma unroll
-  for (int k = 0; k < n; ++k) y.at[k] = activated<kind>(y.at[k]);
+  for (int k = 0; k < n; ++k) y.at[k] = activated<kind>(y.at[k], args.cap);
   if (args.gated) {
     const Floats<n> up = load<n>(row + args.width + i);
 #pragma unroll
@@ -62,6 +63,8 @@ void activation(StreamContext& context, const ActivationArgs& args) {
       return launch<Kind::kGeluErf>(context, args);
     case Kind::kGeluTanh:
       return launch<Kind::kGeluTanh>(context, args);
+    case Kind::kSoftCap:
+      return launch<Kind::kSoftCap>(context, args);
   }
 }
 

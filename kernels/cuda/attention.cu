@@ -22,6 +22,7 @@ bool suits_tensor_cores(const StreamContext& context, const AttentionArgs& args)
   const KvCache& cache = *args.cache;
   const int64_t tokens = cache.blocks * cache.kv_heads * cache.block_tokens;  // 32-bit in kernels
   return context.session->compute_capability >= 80 && cache.type != DType::kF32 &&
+         args.soft_cap == 0.0f &&
          std::find(std::begin(kHeadDims), std::end(kHeadDims), cache.head_dim) !=
              std::end(kHeadDims) &&
          is_power_of_two(cache.block_tokens) && tokens < UINT32_MAX && aligned(cache.k, 16) &&
@@ -50,6 +51,7 @@ AttentionLaunch make_launch(const AttentionArgs& args) {
   while ((int64_t{1} << launch.block_shift) < cache.block_tokens) ++launch.block_shift;
   launch.window = static_cast<int>(std::min<int64_t>(args.window, INT_MAX));
   launch.scale = args.scale;
+  launch.soft_cap = args.soft_cap;
   launch.slopes = args.alibi_slopes;
   return launch;
 }

@@ -22,6 +22,7 @@ struct AttentionLaunch {
   int block_shift;  ///< log2 of block_tokens; tensor cores only
   int window;       ///< 0 = all
   float scale;
+  float soft_cap;       ///< 0 = off; the plain kernel only
   const float* slopes;  ///< alibi, or nullptr
 };
 

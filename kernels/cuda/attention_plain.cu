@@ -1,6 +1,6 @@
 // Attention in f32 without tensor cores: any head_dim, block_tokens and cache type. For exact
-// caches, rare shapes and old GPUs. One block per row and head; keys in tiles counted from position
-// 0.
+// caches, soft caps, rare shapes and old GPUs. One block per row and head; keys in tiles counted
+// from position 0.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
@@ -41,14 +41,16 @@ __device__ bool find_row_and_head(const AttentionLaunch& args, Row& row) {
   return true;
 }
 
-/// scale * q.k + slope * distance of one key, by a warp; every lane gets it.
+/// scale * q.k, capped if asked for, + slope * distance of one key, by a warp; every lane gets it.
 template <typename T>
 __device__ float score_key(const AttentionLaunch& args, const Row& row, int64_t slot, int key) {
   float dot = 0.0f;
   for (int i = static_cast<int>(threadIdx.x % 32); i < args.head_dim; i += 32)
     dot = fmaf(row.q[i], value_at<T>(args.k, args.k_scale, slot, args.head_dim, i), dot);
   for (int step = 16; step > 0; step /= 2) dot += __shfl_xor_sync(kAllLanes, dot, step);
-  return fmaf(row.slope, static_cast<float>(key - row.position), args.scale * dot);
+  float score = args.scale * dot;
+  if (args.soft_cap > 0.0f) score = args.soft_cap * tanhf(score / args.soft_cap);
+  return fmaf(row.slope, static_cast<float>(key - row.position), score);
 }
 
 /// The largest and, if `add`, the sum of a tile's numbers; every warp finds the same.

@@ -84,6 +84,7 @@ void queue(Context& context, const Args& args) {
 constexpr Ops kOps = {
     .embed = queue<&cuda::ModuleOps::embed, EmbedArgs>,
     .norm = queue<&cuda::ModuleOps::norm, NormArgs>,
+    .head_norm = queue<&cuda::ModuleOps::head_norm, HeadNormArgs>,
     .add = queue<&cuda::ModuleOps::add, AddArgs>,
     .rope = queue<&cuda::ModuleOps::rope, RopeArgs>,
     .linear = queue<&cuda::ModuleOps::linear, LinearArgs>,
@@ -91,6 +92,8 @@ constexpr Ops kOps = {
     .kv_write = queue<&cuda::ModuleOps::kv_write, KvWriteArgs>,
     .attention = queue<&cuda::ModuleOps::attention, AttentionArgs>,
     .gather_rows = queue<&cuda::ModuleOps::gather_rows, GatherRowsArgs>,
+    .add_rows = queue<&cuda::ModuleOps::add_rows, AddRowsArgs>,
+    .route = queue<&cuda::ModuleOps::route, RouteArgs>,
     .sample = queue<&cuda::ModuleOps::sample, SampleArgs>,
     .score = queue<&cuda::ModuleOps::score, ScoreArgs>,
 };

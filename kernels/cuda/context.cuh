@@ -87,6 +87,7 @@ constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // The operations, one function per entry of Ops. Each queues its work on context.stream.
 void embed(StreamContext&, const EmbedArgs&);
 void norm(StreamContext&, const NormArgs&);
+void head_norm(StreamContext&, const HeadNormArgs&);
 void add(StreamContext&, const AddArgs&);
 void rope(StreamContext&, const RopeArgs&);
 void linear(StreamContext&, const LinearArgs&);
@@ -94,6 +95,8 @@ void activation(StreamContext&, const ActivationArgs&);
 void kv_write(StreamContext&, const KvWriteArgs&);
 void attention(StreamContext&, const AttentionArgs&);
 void gather_rows(StreamContext&, const GatherRowsArgs&);
+void add_rows(StreamContext&, const AddRowsArgs&);
+void route(StreamContext&, const RouteArgs&);
 void sample(StreamContext&, const SampleArgs&);
 void score(StreamContext&, const ScoreArgs&);
 void pack_rows(StreamContext&, Matrix& w, int64_t row_begin, int64_t rows, const float* values);

@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(EmbedArgs args) {
   const auto row = load<n>(static_cast<const T*>(args.table) + args.ids[t] * args.hidden + i);
   Floats<n> y;
 #pragma unroll
-  for (int k = 0; k < n; ++k) y.at[k] = widened(row.at[k]);
+  for (int k = 0; k < n; ++k) y.at[k] = __fmul_rn(widened(row.at[k]), args.scale);
   if (args.positions != nullptr) {
     const int64_t position = args.position[t] + args.position_offset;
     const auto more = load<n>(static_cast<const T*>(args.positions) + position * args.hidden + i);
@@ -50,6 +50,19 @@ __global__ void __launch_bounds__(kThreads) gather_kernel(GatherRowsArgs args) {
   const int64_t t = blockIdx.x, i = place_in_row<n>();
   if (i >= args.width) return;
   store(args.y + t * args.width + i, load<n>(args.x + args.index[t] * args.width + i));
+}
+
+template <int n>
+__global__ void __launch_bounds__(kThreads) add_rows_kernel(AddRowsArgs args) {
+  const int64_t t = blockIdx.x, i = place_in_row<n>();
+  if (i >= args.width) return;
+  float* x = args.x + args.index[t] * args.width + i;
+  const float weight = args.weight[t];
+  Floats<n> sum = load<n>(x);
+  const Floats<n> add = load<n>(args.add + t * args.width + i);
+#pragma unroll
+  for (int k = 0; k < n; ++k) sum.at[k] = fmaf(weight, add.at[k], sum.at[k]);
+  store(x, sum);
 }
 
 /// The last pack may be short.
@@ -90,6 +103,15 @@ void gather_rows(StreamContext& context, const GatherRowsArgs& args) {
   else
     gather_kernel<1><<<row_grid(args.rows, args.width, 1), kThreads, 0, context.stream>>>(args);
   CHECK_LAUNCH("gather_rows");
+}
+
+void add_rows(StreamContext& context, const AddRowsArgs& args) {
+  if (args.rows <= 0 || args.width <= 0) return;
+  if (packs_of_four(args.width, args.x, args.add))
+    add_rows_kernel<4><<<row_grid(args.rows, args.width, 4), kThreads, 0, context.stream>>>(args);
+  else
+    add_rows_kernel<1><<<row_grid(args.rows, args.width, 1), kThreads, 0, context.stream>>>(args);
+  CHECK_LAUNCH("add_rows");
 }
 
 void add(StreamContext& context, const AddArgs& args) {

@@ -29,6 +29,7 @@ void copy(StreamContext& context, void* to, const void* from, int64_t bytes, cud
 constexpr ModuleOps kOps = {
     .embed = queue<EmbedArgs, embed>,
     .norm = queue<NormArgs, norm>,
+    .head_norm = queue<HeadNormArgs, head_norm>,
     .add = queue<AddArgs, add>,
     .rope = queue<RopeArgs, rope>,
     .linear = queue<LinearArgs, linear>,
@@ -36,6 +37,8 @@ constexpr ModuleOps kOps = {
     .kv_write = queue<KvWriteArgs, kv_write>,
     .attention = queue<AttentionArgs, attention>,
     .gather_rows = queue<GatherRowsArgs, gather_rows>,
+    .add_rows = queue<AddRowsArgs, add_rows>,
+    .route = queue<RouteArgs, route>,
     .sample = queue<SampleArgs, sample>,
     .score = queue<ScoreArgs, score>,
 };

@@ -58,6 +58,7 @@ struct Link;           ///< NCCL between this rank and one other
 struct ModuleOps {
   bool (*embed)(StreamContext&, const EmbedArgs&, Failure&);
   bool (*norm)(StreamContext&, const NormArgs&, Failure&);
+  bool (*head_norm)(StreamContext&, const HeadNormArgs&, Failure&);
   bool (*add)(StreamContext&, const AddArgs&, Failure&);
   bool (*rope)(StreamContext&, const RopeArgs&, Failure&);
   bool (*linear)(StreamContext&, const LinearArgs&, Failure&);
@@ -65,6 +66,8 @@ struct ModuleOps {
   bool (*kv_write)(StreamContext&, const KvWriteArgs&, Failure&);
   bool (*attention)(StreamContext&, const AttentionArgs&, Failure&);
   bool (*gather_rows)(StreamContext&, const GatherRowsArgs&, Failure&);
+  bool (*add_rows)(StreamContext&, const AddRowsArgs&, Failure&);
+  bool (*route)(StreamContext&, const RouteArgs&, Failure&);
   bool (*sample)(StreamContext&, const SampleArgs&, Failure&);
   bool (*score)(StreamContext&, const ScoreArgs&, Failure&);
 };

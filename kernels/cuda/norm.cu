@@ -10,6 +10,7 @@ namespace {
 
 /// Packs of a row that a thread keeps in registers; it reads more of them again in each pass.
 constexpr int kKept = 4;
+constexpr int kHeadWarps = 4;      // heads of a block
 constexpr int kMostThreads = 512;  // with more, sm_80 has too few registers for each
 
 /// The packs of a row of x that belong to this thread: every blockDim.x-th.
@@ -84,7 +85,28 @@ __global__ void __launch_bounds__(kMostThreads) norm_kernel(NormArgs args) {
   });
 }
 
+/// A warp for each head: grid (tokens, pieces of the token's heads).
+__global__ void __launch_bounds__(kHeadWarps* kWarp) head_norm_kernel(HeadNormArgs args) {
+  const int64_t head = static_cast<int64_t>(blockIdx.y) * kHeadWarps + warp_id();
+  if (head >= args.heads) return;
+  float* x = args.x + static_cast<int64_t>(blockIdx.x) * args.stride + head * args.head_dim;
+  float squares = 0.0f;
+  for (int64_t i = lane_id(); i < args.head_dim; i += kWarp) squares = fmaf(x[i], x[i], squares);
+  squares = reduce_warp(squares, Sum{});
+  const float factor = 1.0f / sqrtf(squares / static_cast<float>(args.head_dim) + args.eps);
+  for (int64_t i = lane_id(); i < args.head_dim; i += kWarp)
+    x[i] = (x[i] * factor) * args.weight[i];
+}
+
 }  // namespace
+
+void head_norm(StreamContext& context, const HeadNormArgs& args) {
+  if (args.tokens <= 0 || args.heads <= 0 || args.head_dim <= 0) return;
+  const dim3 grid(static_cast<unsigned>(args.tokens),
+                  static_cast<unsigned>(divide_up(args.heads, kHeadWarps)));
+  head_norm_kernel<<<grid, kHeadWarps * kWarp, 0, context.stream>>>(args);
+  CHECK_LAUNCH("head_norm");
+}
 
 void norm(StreamContext& context, const NormArgs& args) {
   if (args.tokens <= 0 || args.hidden <= 0) return;

@@ -16,13 +16,14 @@ struct Layout {
   int64_t heads, kv_heads, head_dim, block_tokens;
   int64_t window = 0;
   bool alibi = false;
+  float soft_cap = 0;
 };
 
 std::string label(const Layout& s) {
   return std::string(name(s.type)) + "_" + std::to_string(s.heads) + "_" +
          std::to_string(s.kv_heads) + "_" + std::to_string(s.head_dim) + "_" +
          std::to_string(s.block_tokens) + "_" + std::to_string(s.window) +
-         (s.alibi ? "_alibi" : "");
+         (s.alibi ? "_alibi" : "") + (s.soft_cap > 0 ? "_cap" : "");
 }
 
 std::vector<Layout> setups() {
@@ -34,6 +35,7 @@ std::vector<Layout> setups() {
     all.push_back({type, 2, 2, 96, 17, 9});
     all.push_back({type, 5, 5, 64, 32, 0, true});
     all.push_back({type, 8, 2, 5, 1, 3, true});
+    all.push_back({type, 4, 2, 24, 16, 11, false, 1.5f});
   }
   return all;
 }
@@ -136,7 +138,7 @@ std::vector<float> run(Machine& machine, const Inputs& in, Cache& cache, int64_t
     std::vector<float> part(static_cast<size_t>(2 * rows * width));
     machine.ops().attention(*machine.context,
                             {step.data(), in.stride, list, &cache.view, s.heads, in.scale, s.window,
-                             s.alibi ? in.slopes.data() : nullptr, part.data()});
+                             s.alibi ? in.slopes.data() : nullptr, part.data(), s.soft_cap});
     for (int64_t sequence : {0, 1})
       std::copy_n(part.begin() + sequence * rows * width, rows * width,
                   y.begin() + (sequence * in.tokens + begin) * width);
@@ -161,7 +163,8 @@ void add_wanted(const Inputs& in, const Cache& cache, int64_t sequence, int64_t 
       total += std::fabs(product);
     }
     const double bias = s.alibi ? in.slopes[head] * static_cast<double>(j - p) : 0.0;
-    scores.push_back(dot * in.scale + bias);
+    const double score = dot * in.scale;
+    scores.push_back((s.soft_cap > 0 ? s.soft_cap * std::tanh(score / s.soft_cap) : score) + bias);
     largest = std::max(largest, scores.back());
     magnitude = std::max(magnitude, total * in.scale + std::fabs(bias));
   }

@@ -2,6 +2,9 @@
 // bits on every machine. Widths that are no multiple of 16 included.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <tuple>
+
 #include "kernels/convert.hpp"
 #include "kernels/rope_tables.hpp"
 #include "support.hpp"
@@ -75,6 +78,32 @@ TEST(Norm, MatchesDouble) {
   }
 }
 
+TEST(HeadNorm, IsTheNormOfEachHead) {
+  const int64_t tokens = 7, heads = 3;
+  for (const int64_t head_dim : {5, 16, 96, 130}) {
+    const int64_t stride = heads * head_dim + 5;
+    Random random(static_cast<uint64_t>(head_dim));
+    const std::vector<float> x = random.vector(tokens * stride, 2.0f);
+    const std::vector<float> weight = random.vector(head_dim);
+    const auto y = same_everywhere([&](Machine& machine) {
+      std::vector<float> result = x;
+      machine.ops().head_norm(
+          *machine.context, {result.data(), stride, weight.data(), 1e-6f, tokens, heads, head_dim});
+      return result;
+    });
+    std::vector<float> wanted = x;
+    Machine& machine = *machines().back();
+    for (int64_t t = 0; t < tokens; ++t)
+      for (int64_t head = 0; head < heads; ++head) {
+        float* row = wanted.data() + t * stride + head * head_dim;
+        machine.ops().norm(*machine.context, {NormArgs::Kind::kRms, row, nullptr, weight.data(),
+                                              nullptr, 1e-6f, 1, head_dim, row});
+      }
+    EXPECT_NE(wanted, x);
+    expect_same_bits(y, wanted, "heads of " + std::to_string(head_dim));
+  }
+}
+
 TEST(Norm, MayBeInPlace) {
   Random random(2);
   const std::vector<float> x = random.vector(5 * 20), weight = random.vector(20);
@@ -88,6 +117,8 @@ TEST(Norm, MayBeInPlace) {
   expect_same_bits(source, x, "x without add");
 }
 
+constexpr float kCap = 5;
+
 double activate(ActivationArgs::Kind kind, double x) {
   using Kind = ActivationArgs::Kind;
   switch (kind) {
@@ -99,13 +130,16 @@ double activate(ActivationArgs::Kind kind, double x) {
       return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
     case Kind::kGeluTanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Kind::kSoftCap:
+      return kCap * std::tanh(x / kCap);
   }
   return NAN;
 }
 
 TEST(Activation, MatchesDouble) {
   using Kind = ActivationArgs::Kind;
-  for (const Kind kind : {Kind::kSilu, Kind::kRelu, Kind::kGeluErf, Kind::kGeluTanh}) {
+  for (const Kind kind :
+       {Kind::kSilu, Kind::kRelu, Kind::kGeluErf, Kind::kGeluTanh, Kind::kSoftCap}) {
     for (const bool gated : {false, true}) {
       for (const int64_t width : kWidths) {
         const int64_t tokens = 40, from = gated ? 2 * width : width;
@@ -114,7 +148,7 @@ TEST(Activation, MatchesDouble) {
         const auto y = same_everywhere([&](Machine& machine) {
           std::vector<float> result(static_cast<size_t>(tokens * width));
           machine.ops().activation(*machine.context,
-                                   {kind, gated, x.data(), tokens, width, result.data()});
+                                   {kind, gated, x.data(), tokens, width, result.data(), kCap});
           return result;
         });
         std::vector<double> wanted, allowed;
@@ -136,10 +170,11 @@ TEST(Activation, MatchesDouble) {
 TEST(Activation, KeepsNaN) {
   using Kind = ActivationArgs::Kind;
   const std::vector<float> x(17, std::nanf(""));
-  for (const Kind kind : {Kind::kSilu, Kind::kRelu, Kind::kGeluErf, Kind::kGeluTanh})
+  for (const Kind kind :
+       {Kind::kSilu, Kind::kRelu, Kind::kGeluErf, Kind::kGeluTanh, Kind::kSoftCap})
     for (const auto& machine : machines()) {
       std::vector<float> y(17);
-      machine->ops().activation(*machine->context, {kind, false, x.data(), 1, 17, y.data()});
+      machine->ops().activation(*machine->context, {kind, false, x.data(), 1, 17, y.data(), kCap});
       for (const float value : y) EXPECT_TRUE(std::isnan(value)) << machine->label;
     }
 }
@@ -207,17 +242,18 @@ TEST(Embed, AddsPositionsAndWidensEveryType) {
     const void* table_data = wide ? static_cast<const void*>(table.data()) : half_table.data();
     const void* position_data =
         wide ? static_cast<const void*>(positions.data()) : half_positions.data();
-    for (const bool with_positions : {false, true}) {
+    for (const auto& [with_positions, scale] :
+         {std::pair{false, 1.0f}, {true, 1.0f}, {false, 2.3f}, {true, 2.3f}}) {
       const auto y = same_everywhere([&](Machine& machine) {
         std::vector<float> result(static_cast<size_t>(tokens * hidden));
         machine.ops().embed(*machine.context, {ids.data(), position.data(), table_data,
                                                with_positions ? position_data : nullptr, type, 2,
-                                               tokens, hidden, result.data()});
+                                               tokens, hidden, result.data(), scale});
         return result;
       });
       for (int64_t t = 0; t < tokens; ++t)
         for (int64_t i = 0; i < hidden; ++i) {
-          float want = value(table[ids[t] * hidden + i]);
+          float want = value(table[ids[t] * hidden + i]) * scale;
           if (with_positions) want += value(positions[(position[t] + 2) * hidden + i]);
           ASSERT_EQ(y[t * hidden + i], want);
         }
@@ -244,6 +280,72 @@ TEST(AddAndGather, DoWhatTheySay) {
   });
   for (size_t r = 0; r < 4; ++r)
     for (size_t i = 0; i < 700; ++i) ASSERT_EQ(rows[r * 700 + i], x[index[r] * 700 + i]);
+}
+
+TEST(AddRows, AddsEachRowByItsWeight) {
+  const int64_t width = 37;
+  Random random(12);
+  const std::vector<float> x = random.vector(9 * width), add = random.vector(3 * width);
+  const std::vector<int32_t> index = {7, 0, 4};
+  const std::vector<float> weight = {0.3f, -2.0f, 1.7f};
+  const auto sums = same_everywhere([&](Machine& machine) {
+    std::vector<float> result = x;
+    machine.ops().add_rows(*machine.context,
+                           {result.data(), add.data(), index.data(), weight.data(), 3, width});
+    return result;
+  });
+  std::vector<float> wanted = x;
+  for (int64_t t = 0; t < 3; ++t)
+    for (int64_t i = 0; i < width; ++i)
+      wanted[index[t] * width + i] =
+          std::fma(weight[t], add[t * width + i], wanted[index[t] * width + i]);
+  expect_same_bits(sums, wanted, "add_rows");
+}
+
+/// The chosen experts by sorting, their weights in double.
+TEST(Route, ChoosesTheLargestAndSortsRowsByExpert) {
+  for (const auto& [rows, experts, chosen] :
+       {std::tuple<int64_t, int64_t, int64_t>{1, 4, 2}, {61, 8, 3}, {40, 128, 8}, {5, 3, 3}}) {
+    for (const bool normalized : {false, true}) {
+      Random random(static_cast<uint64_t>(experts));
+      std::vector<float> logits = random.vector(rows * experts, 3.0f);
+      logits[1] = logits[0];  // a tie: the lower index comes first
+      std::vector<int32_t> expert(rows * chosen), row(expert), begin(experts + 1), host(begin);
+      std::vector<float> row_weight(expert.size());
+      const auto weight = same_everywhere([&](Machine& machine) {
+        std::vector<float> sorted(expert.size());
+        machine.ops().route(*machine.context, {logits.data(), rows, experts, chosen, normalized,
+                                               expert.data(), row_weight.data(), row.data(),
+                                               sorted.data(), begin.data(), host.data()});
+        return sorted;
+      });
+      EXPECT_EQ(begin, host);
+      ASSERT_EQ(begin.front(), 0);
+      ASSERT_EQ(begin.back(), rows * chosen);
+      std::vector<int64_t> seen(rows);
+      for (int64_t e = 0; e < experts; ++e)
+        for (int32_t i = begin[e]; i < begin[e + 1]; ++i) {
+          const float* of_row = logits.data() + row[i] * experts;
+          EXPECT_TRUE(i == begin[e] || row[i] > row[i - 1]);
+          int64_t larger = 0;
+          double total = 0, sum_of_chosen = 0;
+          std::vector<double> mass;
+          for (int64_t o = 0; o < experts; ++o) {
+            larger += of_row[o] > of_row[e] || (of_row[o] == of_row[e] && o < e) ? 1 : 0;
+            mass.push_back(std::exp(static_cast<double>(of_row[o])));
+            total += mass.back();
+          }
+          std::vector<double> largest_first = mass;
+          std::sort(largest_first.rbegin(), largest_first.rend());
+          for (int64_t o = 0; o < chosen; ++o) sum_of_chosen += largest_first[o];
+          EXPECT_LT(larger, chosen) << "expert " << e << " of row " << row[i];
+          const double wanted = mass[e] / (normalized ? sum_of_chosen : total);
+          EXPECT_NEAR(weight[i], wanted, 1e-5 * wanted);
+          ++seen[row[i]];
+        }
+      for (const int64_t count : seen) EXPECT_EQ(count, chosen);
+    }
+  }
 }
 
 }  // namespace

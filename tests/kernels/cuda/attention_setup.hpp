@@ -14,13 +14,14 @@ struct Layout {
   int64_t heads, kv_heads, head_dim, block_tokens;
   int64_t window = 0;
   bool alibi = false;
+  float soft_cap = 0;
 };
 
 inline std::string label(const Layout& s) {
   return std::string(name(s.type)) + "_" + std::to_string(s.heads) + "_" +
          std::to_string(s.kv_heads) + "_" + std::to_string(s.head_dim) + "_" +
          std::to_string(s.block_tokens) + "_" + std::to_string(s.window) +
-         (s.alibi ? "_alibi" : "");
+         (s.alibi ? "_alibi" : "") + (s.soft_cap > 0 ? "_cap" : "");
 }
 
 inline std::vector<Layout> layouts() {
@@ -37,6 +38,7 @@ inline std::vector<Layout> layouts() {
     all.push_back({type, 6, 2, 64, 24, 70});  // blocks that are no power of two
     all.push_back({type, 3, 3, 20, 16, 0, true});
     all.push_back({type, 2, 1, 301, 5});
+    all.push_back({type, 4, 2, 64, 16, 70, false, 1.5f});
   }
   return all;
 }

@@ -22,11 +22,12 @@ class GpuAttentionTest : public GpuTest, public testing::WithParamInterface<Layo
     ranges.most_tokens += slack;
     gpu().ops().attention(
         stream(), {rows.data(), in.stride, ranges, &cache.view, in.s.heads, in.scale, in.s.window,
-                   in.s.alibi ? slopes.data() : nullptr, y.data()});
+                   in.s.alibi ? slopes.data() : nullptr, y.data(), in.s.soft_cap});
     return y.values();
   }
   static bool tensor_cores(const Layout& s) {
-    return on_tensor_cores(gpu().device().compute_capability, s.type, s.head_dim, s.block_tokens);
+    return s.soft_cap == 0 &&
+           on_tensor_cores(gpu().device().compute_capability, s.type, s.head_dim, s.block_tokens);
   }
 };
 
@@ -55,7 +56,8 @@ void add_wanted(const Inputs& in, const HostCache& cache, const Cut& at, int64_t
       total += std::fabs(q[i] * x[i]);
     }
     const double bias = s.alibi ? in.slopes[head] * static_cast<double>(j - p) : 0.0;
-    scores.push_back(dot * in.scale + bias);
+    const double score = dot * in.scale;
+    scores.push_back((s.soft_cap > 0 ? s.soft_cap * std::tanh(score / s.soft_cap) : score) + bias);
     largest = std::max(largest, scores.back());
     magnitude = std::max(magnitude, total * in.scale + std::fabs(bias));
   }

@@ -2,6 +2,8 @@
 // bits where both do the same operations, a few roundings apart where sums have another order or
 // exp, erf and tanh are others. Odd widths take the kernels' scalar way, the others that of packs
 // of four.
+#include <tuple>
+
 #include "kernels/convert.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/rope_tables.hpp"
@@ -97,10 +99,30 @@ TEST_F(GpuElementwiseTest, NormOfARowDoesNotDependOnItsNeighbours) {
   }
 }
 
+TEST_F(GpuElementwiseTest, HeadNormIsCloseToTheCpus) {
+  const int64_t tokens = 6, heads = 5;
+  for (const int64_t head_dim : {5, 64, 128, 301}) {
+    const int64_t stride = heads * head_dim + 3;
+    Random random(static_cast<uint64_t>(head_dim));
+    std::vector<float> x = random.vector(tokens * stride, 2.0f);
+    const std::vector<float> weight = random.vector(head_dim);
+    auto gpu_x = put(x), gpu_weight = put(weight);
+    gpu().ops().head_norm(
+        stream(), {gpu_x.data(), stride, gpu_weight.data(), 1e-6f, tokens, heads, head_dim});
+    cpu().ops().head_norm(*cpu().context,
+                          {x.data(), stride, weight.data(), 1e-6f, tokens, heads, head_dim});
+    expect_close(
+        gpu_x.values(), std::vector<double>(x.begin(), x.end()),
+        [&](size_t i) { return 2 * lane_sum_error(head_dim) * std::fabs(x[i]) + 1e-7; },
+        "heads of " + std::to_string(head_dim));
+  }
+}
+
 TEST_F(GpuElementwiseTest, ActivationIsCloseToTheCpus) {
   using Kind = ActivationArgs::Kind;
   const int64_t tokens = 7;
-  for (const Kind kind : {Kind::kSilu, Kind::kRelu, Kind::kGeluErf, Kind::kGeluTanh})
+  for (const Kind kind :
+       {Kind::kSilu, Kind::kRelu, Kind::kGeluErf, Kind::kGeluTanh, Kind::kSoftCap})
     for (const bool gated : {false, true})
       for (const int64_t width : kWidths) {
         Random random(static_cast<uint64_t>(width));
@@ -108,8 +130,10 @@ TEST_F(GpuElementwiseTest, ActivationIsCloseToTheCpus) {
         x[0] = NAN;
         std::vector<float> y(static_cast<size_t>(tokens * width));
         auto gpu_x = put(x), gpu_y = put(y);
-        gpu().ops().activation(stream(), {kind, gated, gpu_x.data(), tokens, width, gpu_y.data()});
-        cpu().ops().activation(*cpu().context, {kind, gated, x.data(), tokens, width, y.data()});
+        gpu().ops().activation(stream(),
+                               {kind, gated, gpu_x.data(), tokens, width, gpu_y.data(), 5.0f});
+        cpu().ops().activation(*cpu().context,
+                               {kind, gated, x.data(), tokens, width, y.data(), 5.0f});
         std::vector<float> got = gpu_y.values();
         EXPECT_TRUE(std::isnan(got[0]) && std::isnan(y[0])) << "NaN stays NaN";
         got[0] = y[0] = 0;
@@ -177,15 +201,16 @@ TEST_F(GpuElementwiseTest, EmbedHasTheBitsOfTheCpu) {
       }
       auto gpu_table = put(table), gpu_positions = put(positions);
       auto gpu_ids = put(ids), gpu_position = put(position);
-      for (const bool with_positions : {false, true}) {
+      for (const auto& [with_positions, scale] :
+           {std::pair{false, 1.0f}, {true, 1.0f}, {true, 2.3f}}) {
         std::vector<float> y(static_cast<size_t>(tokens * hidden));
         auto gpu_y = put(y);
         gpu().ops().embed(stream(), {gpu_ids.data(), gpu_position.data(), gpu_table.data(),
                                      with_positions ? gpu_positions.data() : nullptr, type, 2,
-                                     tokens, hidden, gpu_y.data()});
+                                     tokens, hidden, gpu_y.data(), scale});
         cpu().ops().embed(*cpu().context, {ids.data(), position.data(), table.data(),
                                            with_positions ? positions.data() : nullptr, type, 2,
-                                           tokens, hidden, y.data()});
+                                           tokens, hidden, y.data(), scale});
         expect_same_bits(gpu_y.values(), y, "embed of " + std::to_string(hidden));
       }
     }
@@ -213,6 +238,49 @@ TEST_F(GpuElementwiseTest, AddAndGatherHaveTheBitsOfTheCpu) {
     gpu().ops().gather_rows(stream(), {gpu_x.data(), gpu_index.data(), 4, width, gpu_rows.data()});
     cpu().ops().gather_rows(*cpu().context, {x.data(), index.data(), 4, width, rows.data()});
     expect_same_bits(gpu_rows.values(), rows, "rows of " + std::to_string(width));
+  }
+}
+
+TEST_F(GpuElementwiseTest, AddRowsHasTheBitsOfTheCpu) {
+  Random random(12);
+  const std::vector<int32_t> index = {7, 0, 4};
+  const std::vector<float> weight = {0.3f, -2.0f, 1.7f};
+  auto gpu_index = put(index);
+  auto gpu_weight = put(weight);
+  for (const int64_t width : {1, 37, 2048}) {
+    std::vector<float> x = random.vector(9 * width);
+    const std::vector<float> add = random.vector(3 * width);
+    auto gpu_x = put(x), gpu_add = put(add);
+    gpu().ops().add_rows(
+        stream(), {gpu_x.data(), gpu_add.data(), gpu_index.data(), gpu_weight.data(), 3, width});
+    cpu().ops().add_rows(*cpu().context,
+                         {x.data(), add.data(), index.data(), weight.data(), 3, width});
+    expect_same_bits(gpu_x.values(), x, "rows of " + std::to_string(width));
+  }
+}
+
+TEST_F(GpuElementwiseTest, RouteChoosesAsTheCpu) {
+  for (const auto& [rows, experts, chosen] :
+       {std::tuple<int64_t, int64_t, int64_t>{1, 4, 2}, {700, 8, 2}, {300, 128, 8}}) {
+    Random random(static_cast<uint64_t>(experts));
+    std::vector<float> logits = random.vector(rows * experts, 3.0f);
+    logits[1] = logits[0];
+    std::vector<int32_t> expert(rows * chosen), row(expert), begin(experts + 1), host(begin);
+    std::vector<float> row_weight(expert.size()), weight(expert.size());
+    auto gpu_logits = put(logits), gpu_row_weight = put(row_weight), gpu_weight = put(weight);
+    auto gpu_expert = put(expert), gpu_row = put(row), gpu_begin = put(begin);
+    std::vector<int32_t> gpu_host(begin.size());
+    gpu().ops().route(stream(), {gpu_logits.data(), rows, experts, chosen, true, gpu_expert.data(),
+                                 gpu_row_weight.data(), gpu_row.data(), gpu_weight.data(),
+                                 gpu_begin.data(), gpu_host.data()});
+    cpu().ops().route(*cpu().context,
+                      {logits.data(), rows, experts, chosen, true, expert.data(), row_weight.data(),
+                       row.data(), weight.data(), begin.data(), host.data()});
+    EXPECT_EQ(gpu_host, host);
+    EXPECT_EQ(gpu_row.values(), row);
+    expect_close(
+        gpu_weight.values(), std::vector<double>(weight.begin(), weight.end()),
+        [&](size_t i) { return 1e-5 * weight[i]; }, "weights");
   }
 }
 
