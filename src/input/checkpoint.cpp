@@ -29,19 +29,17 @@ class FileCheckpoint final : public Checkpoint {
   void read_rows(TensorRole role, int64_t layer, int64_t begin, int64_t rows,
                  std::span<float> values) const override {
     const RoleShape shape = check_rows(config_, role, layer, begin, rows, std::ssize(values));
-    const TensorPlace& place = places_[static_cast<size_t>(role)][static_cast<size_t>(layer)];
-    if (!is_fused(family_, role)) {
-      read_elements(place, begin * shape.columns, values);
-      return;
-    }
-    // Rows of one head stand together: as many of them at once as the range has.
     for (int64_t row = begin; row < begin + rows;) {
-      const int64_t in_head = config_.head_dim - row % config_.head_dim;
-      const int64_t count = std::min(in_head, begin + rows - row);
-      const int64_t from = fused_row(role, row, config_.head_dim) * shape.columns;
-      read_elements(place, from,
-                    values.subspan(static_cast<size_t>((row - begin) * shape.columns),
-                                   static_cast<size_t>(count * shape.columns)));
+      const StoredRows run = stored_rows(config_, family_, role, row);
+      const int64_t count = std::min(run.count, begin + rows - row);
+      const TensorPlace& place = places_[static_cast<size_t>(role)]
+                                        [static_cast<size_t>(layer * shape.experts + run.expert)];
+      const auto part = values.subspan(static_cast<size_t>((row - begin) * shape.columns),
+                                       static_cast<size_t>(count * shape.columns));
+      if (is_transposed(family_, role))
+        read_columns(place, run.begin, rows_of_tensor(config_, family_, role), part);
+      else
+        read_elements(place, run.begin * shape.columns, part);
       row += count;
     }
   }
@@ -61,6 +59,18 @@ class FileCheckpoint final : public Checkpoint {
   }
 
  private:
+  /// Columns of a stored [inputs, outputs] tensor as rows: values [count, inputs].
+  static void read_columns(const TensorPlace& place, int64_t begin, int64_t outputs,
+                           std::span<float> values) {
+    const int64_t inputs = place.tensor->shape[0], count = std::ssize(values) / inputs;
+    std::vector<float> across(static_cast<size_t>(count));
+    for (int64_t input = 0; input < inputs; ++input) {
+      read_elements(place, input * outputs + begin, across);
+      for (int64_t i = 0; i < count; ++i)
+        values[static_cast<size_t>(i * inputs + input)] = across[static_cast<size_t>(i)];
+    }
+  }
+
   /// A file's name, size and text; size -1 if it is not there.
   void add_text(Hasher& hasher, const char* name) const {
     std::error_code ignored;

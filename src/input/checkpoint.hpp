@@ -16,15 +16,15 @@ namespace llmpq {
 /// The tensors of a model by what they are, not by what a family calls them. Layer-wise ones take
 /// the layer's index; matrices are [outputs, inputs].
 enum class TensorRole : uint8_t {
-  kEmbedding,          // [vocab, hidden]
+  kEmbedding,          // [vocab, embedding_columns]
   kPositionEmbedding,  // [max_positions + position_offset, hidden]
   kEmbeddingNorm,
   kEmbeddingNormBias,  // [hidden]
   kFinalNorm,
   kFinalNormBias,  // [hidden]
-  kHead,           // [vocab, hidden]; the embedding's if tied
+  kHead,           // [vocab, embedding_columns]; the embedding's if tied
   kInputNorm,
-  kInputNormBias,  // [hidden], before attention
+  kInputNormBias,  // [hidden], before attention; see NormPlace
   kQ,
   kK,
   kV,  // [heads * head_dim, hidden], [kv_heads * head_dim, hidden]
@@ -34,13 +34,20 @@ enum class TensorRole : uint8_t {
   kOut,
   kOutBias,  // [hidden, heads * head_dim], [hidden]
   kPostNorm,
-  kPostNormBias,  // [hidden], before the feed-forward part
+  kPostNormBias,  // [hidden], before the feed-forward part; see NormPlace
   kGate,
   kUp,
-  kDown,  // [ffn, hidden], [ffn, hidden], [hidden, ffn]
+  kDown,  // [ffn, hidden], [ffn, hidden], [hidden, ffn]; rows of all experts one after the other
   kGateBias,
   kUpBias,
   kDownBias,  // [ffn], [ffn], [hidden]
+  kQNorm,
+  kKNorm,  // [head_dim]
+  kAttentionNorm,
+  kFeedForwardNorm,  // [hidden], of what the two parts give (NormPlace::kBoth)
+  kProjectIn,
+  kProjectOut,  // [hidden, projected_width], [projected_width, hidden]
+  kRouter,      // [experts, hidden]
 };
 
 /// Source of weights. Two kinds: files of a checkpoint, or deterministic random values of the right

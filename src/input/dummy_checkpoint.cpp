@@ -27,11 +27,6 @@ void fill_row(uint32_t key, float center, float spread, std::span<float> values)
     values[i] = center + scale * static_cast<float>(static_cast<int32_t>(mix(key + i)));
 }
 
-bool is_norm_weight(TensorRole role) {
-  return role == TensorRole::kInputNorm || role == TensorRole::kPostNorm ||
-         role == TensorRole::kFinalNorm || role == TensorRole::kEmbeddingNorm;
-}
-
 /// Matrices keep the size of what they map: standard deviation 1 / sqrt(columns). Norms scatter
 /// around 1, biases around 0. Row r of a vector is its element r.
 class DummyCheckpoint final : public Checkpoint {
@@ -45,7 +40,7 @@ class DummyCheckpoint final : public Checkpoint {
     const RoleShape shape = check_rows(config_, role, layer, begin, rows, std::ssize(values));
     const bool tied = role == TensorRole::kHead && config_.tied_head;
     const TensorRole source = tied ? TensorRole::kEmbedding : role;
-    const float center = is_norm_weight(role) ? 1.0f : 0.0f;
+    const float center = is_norm_weight(role) ? 1.0f - config_.norm_weight_offset : 0.0f;
     const float spread =
         shape.is_vector ? 0.1f : std::sqrt(3.0f / static_cast<float>(shape.columns));
     for (int64_t row = 0; row < rows; ++row)
@@ -66,18 +61,30 @@ class DummyCheckpoint final : public Checkpoint {
       }
     for (const int64_t size :
          {config_.layers, config_.heads, config_.kv_heads, config_.head_dim, config_.max_positions,
-          config_.position_offset, config_.rotary_dim, config_.rope_scaling.original_max_positions})
+          config_.position_offset, config_.rotary_dim, config_.rope_scaling.original_max_positions,
+          config_.experts, config_.experts_per_token})
       hasher.add(size);
     for (const double number :
          {config_.rope_theta, config_.rope_scaling.factor, config_.rope_scaling.low_freq_factor,
-          config_.rope_scaling.high_freq_factor, static_cast<double>(config_.norm_eps)})
+          config_.rope_scaling.high_freq_factor, static_cast<double>(config_.norm_eps),
+          static_cast<double>(config_.norm_weight_offset),
+          static_cast<double>(config_.attention_scale),
+          static_cast<double>(config_.attention_soft_cap),
+          static_cast<double>(config_.logit_soft_cap),
+          static_cast<double>(config_.embedding_scale)})
       hasher.add(number);
     for (const int kind :
          {static_cast<int>(config_.norm), static_cast<int>(config_.activation),
           static_cast<int>(config_.position), static_cast<int>(config_.rope_scaling.kind),
-          static_cast<int>(config_.tied_head), static_cast<int>(config_.checkpoint_type)})
+          static_cast<int>(config_.tied_head), static_cast<int>(config_.checkpoint_type),
+          static_cast<int>(config_.norm_place), static_cast<int>(config_.parallel),
+          static_cast<int>(config_.experts_normalized)})
       hasher.add(kind);
     for (const int64_t window : config_.window) hasher.add(window);
+    for (const auto* factors :
+         {&config_.rope_scaling.short_factors, &config_.rope_scaling.long_factors})
+      for (const float factor : *factors) hasher.add(static_cast<double>(factor));
+    hasher.add(config_.rope_scaling.attention_factor);
     for (const int32_t id : config_.eos_token_ids) hasher.add(id);
     return hasher.value();
   }

@@ -10,99 +10,28 @@
 
 #include "base/json.hpp"
 #include "input/family_configs.hpp"
+#include "input/family_tables.hpp"
 
 namespace llmpq {
 namespace {
 
-using Role = TensorRole;
 using std::string_view;
 
-constexpr TensorName kLlamaTensors[] = {
-    {Role::kEmbedding, "embed_tokens.weight"},
-    {Role::kFinalNorm, "norm.weight"},
-    {Role::kHead, "lm_head.weight"},
-    {Role::kInputNorm, "layers.{}.input_layernorm.weight"},
-    {Role::kQ, "layers.{}.self_attn.q_proj.weight"},
-    {Role::kK, "layers.{}.self_attn.k_proj.weight"},
-    {Role::kV, "layers.{}.self_attn.v_proj.weight"},
-    {Role::kQBias, "layers.{}.self_attn.q_proj.bias"},
-    {Role::kKBias, "layers.{}.self_attn.k_proj.bias"},
-    {Role::kVBias, "layers.{}.self_attn.v_proj.bias"},
-    {Role::kOut, "layers.{}.self_attn.o_proj.weight"},
-    {Role::kOutBias, "layers.{}.self_attn.o_proj.bias"},
-    {Role::kPostNorm, "layers.{}.post_attention_layernorm.weight"},
-    {Role::kGate, "layers.{}.mlp.gate_proj.weight"},
-    {Role::kUp, "layers.{}.mlp.up_proj.weight"},
-    {Role::kDown, "layers.{}.mlp.down_proj.weight"},
-    {Role::kGateBias, "layers.{}.mlp.gate_proj.bias"},
-    {Role::kUpBias, "layers.{}.mlp.up_proj.bias"},
-    {Role::kDownBias, "layers.{}.mlp.down_proj.bias"},
-};
-
-constexpr TensorName kOptTensors[] = {
-    {Role::kEmbedding, "embed_tokens.weight"},
-    {Role::kPositionEmbedding, "embed_positions.weight"},
-    {Role::kFinalNorm, "final_layer_norm.weight"},
-    {Role::kFinalNormBias, "final_layer_norm.bias"},
-    {Role::kHead, "lm_head.weight"},
-    {Role::kInputNorm, "layers.{}.self_attn_layer_norm.weight"},
-    {Role::kInputNormBias, "layers.{}.self_attn_layer_norm.bias"},
-    {Role::kQ, "layers.{}.self_attn.q_proj.weight"},
-    {Role::kK, "layers.{}.self_attn.k_proj.weight"},
-    {Role::kV, "layers.{}.self_attn.v_proj.weight"},
-    {Role::kQBias, "layers.{}.self_attn.q_proj.bias"},
-    {Role::kKBias, "layers.{}.self_attn.k_proj.bias"},
-    {Role::kVBias, "layers.{}.self_attn.v_proj.bias"},
-    {Role::kOut, "layers.{}.self_attn.out_proj.weight"},
-    {Role::kOutBias, "layers.{}.self_attn.out_proj.bias"},
-    {Role::kPostNorm, "layers.{}.final_layer_norm.weight"},
-    {Role::kPostNormBias, "layers.{}.final_layer_norm.bias"},
-    {Role::kUp, "layers.{}.fc1.weight"},
-    {Role::kDown, "layers.{}.fc2.weight"},
-    {Role::kUpBias, "layers.{}.fc1.bias"},
-    {Role::kDownBias, "layers.{}.fc2.bias"},
-};
-
-constexpr TensorName kBloomTensors[] = {
-    {Role::kEmbedding, "word_embeddings.weight"},
-    {Role::kEmbeddingNorm, "word_embeddings_layernorm.weight"},
-    {Role::kEmbeddingNormBias, "word_embeddings_layernorm.bias"},
-    {Role::kFinalNorm, "ln_f.weight"},
-    {Role::kFinalNormBias, "ln_f.bias"},
-    {Role::kHead, "lm_head.weight"},
-    {Role::kInputNorm, "h.{}.input_layernorm.weight"},
-    {Role::kInputNormBias, "h.{}.input_layernorm.bias"},
-    {Role::kQ, "h.{}.self_attention.query_key_value.weight"},
-    {Role::kK, "h.{}.self_attention.query_key_value.weight"},
-    {Role::kV, "h.{}.self_attention.query_key_value.weight"},
-    {Role::kQBias, "h.{}.self_attention.query_key_value.bias"},
-    {Role::kKBias, "h.{}.self_attention.query_key_value.bias"},
-    {Role::kVBias, "h.{}.self_attention.query_key_value.bias"},
-    {Role::kOut, "h.{}.self_attention.dense.weight"},
-    {Role::kOutBias, "h.{}.self_attention.dense.bias"},
-    {Role::kPostNorm, "h.{}.post_attention_layernorm.weight"},
-    {Role::kPostNormBias, "h.{}.post_attention_layernorm.bias"},
-    {Role::kUp, "h.{}.mlp.dense_h_to_4h.weight"},
-    {Role::kDown, "h.{}.mlp.dense_4h_to_h.weight"},
-    {Role::kUpBias, "h.{}.mlp.dense_h_to_4h.bias"},
-    {Role::kDownBias, "h.{}.mlp.dense_4h_to_h.bias"},
-};
-
-constexpr string_view kLlamaPrefixes[] = {"model."};
-constexpr string_view kOptPrefixes[] = {"model.decoder.", "decoder."};
-constexpr string_view kBloomPrefixes[] = {"transformer."};
-
 constexpr Family kFamilies[] = {
-    {"llama", "LlamaForCausalLM", read_llama, kLlamaTensors, kLlamaPrefixes, QkvLayout::kSeparate},
-    {"mistral", "MistralForCausalLM", read_mistral, kLlamaTensors, kLlamaPrefixes,
+    {"llama", "LlamaForCausalLM", "Llama 1 to 3.3", read_llama, kLlamaTensors, kLlamaPrefixes,
      QkvLayout::kSeparate},
-    {"qwen2", "Qwen2ForCausalLM", read_qwen2, kLlamaTensors, kLlamaPrefixes, QkvLayout::kSeparate},
-    {"opt", "OPTForCausalLM", read_opt, kOptTensors, kOptPrefixes, QkvLayout::kSeparate},
-    {"bloom", "BloomForCausalLM", read_bloom, kBloomTensors, kBloomPrefixes, QkvLayout::kPerHead},
+    {"mistral", "MistralForCausalLM", "Mistral", read_mistral, kLlamaTensors, kLlamaPrefixes,
+     QkvLayout::kSeparate},
+    {"qwen2", "Qwen2ForCausalLM", "Qwen2, Qwen2.5", read_qwen2, kLlamaTensors, kLlamaPrefixes,
+     QkvLayout::kSeparate},
+    {"opt", "OPTForCausalLM", "OPT", read_opt, kOptTensors, kOptPrefixes, QkvLayout::kSeparate},
+    {"bloom", "BloomForCausalLM", "BLOOM", read_bloom, kBloomTensors, kTransformerPrefixes,
+     QkvLayout::kPerKvHead},
 };
 
-constexpr string_view kBufferEndings[] = {"rotary_emb.inv_freq", "attn.bias", "attn.masked_bias",
-                                          "attention.masked_bias", "position_ids"};
+constexpr string_view kBufferEndings[] = {"rotary_emb.inv_freq",    ".attn.bias",
+                                          ".attn.masked_bias",      ".attention.bias",
+                                          ".attention.masked_bias", "position_ids"};
 
 /// "LlamaForCausalLM, MistralForCausalLM, ..."
 std::string supported(string_view Family::*field) {
@@ -152,11 +81,14 @@ const Family& family_of(const ConfigReader& reader) {
   return *row;
 }
 
-std::string tensor_name(const Family& family, TensorRole role, int64_t layer) {
-  const auto row = std::ranges::find(family.tensors, role, &TensorName::role);
-  CHECK(row != family.tensors.end(), Exit::kInternal, "{} has no name for tensor role {}",
-        family.name, static_cast<int>(role));
-  return fmt::format(fmt::runtime(row->name), layer);
+std::vector<std::string> tensor_names(const Family& family, TensorRole role, int64_t layer,
+                                      int64_t expert) {
+  std::vector<std::string> names;
+  for (const TensorName& row : family.tensors)
+    if (row.role == role) names.push_back(fmt::format(fmt::runtime(row.name), layer, expert));
+  CHECK(!names.empty(), Exit::kInternal, "{} has no name for tensor role {}", family.name,
+        static_cast<int>(role));
+  return names;
 }
 
 string_view without_prefix(const Family& family, string_view name) {

@@ -14,6 +14,7 @@ inline constexpr int64_t kMostFfn = int64_t{1} << 22;
 inline constexpr int64_t kMostHeads = int64_t{1} << 16;
 inline constexpr int64_t kMostHeadDim = int64_t{1} << 14;
 inline constexpr int64_t kMostHeadRows = int64_t{1} << 22;  ///< heads * head_dim
+inline constexpr int64_t kMostExperts = 4096;
 inline constexpr int64_t kMostVocab = int64_t{1} << 24;
 inline constexpr int64_t kMostPositions = int64_t{1} << 28;
 
@@ -25,8 +26,17 @@ void read_qwen2(const ConfigReader& reader, ModelConfig& config);
 void read_opt(const ConfigReader& reader, ModelConfig& config);
 void read_bloom(const ConfigReader& reader, ModelConfig& config);
 
+/// What a family calls the keys of its rotary positions in the older form, and what it rotates of
+/// each head where none says so.
+struct RopeKeys {
+  std::string_view theta = "rope_theta";
+  std::string_view share = "partial_rotary_factor";
+  double share_otherwise = 1;
+  bool partial = false;  ///< whether a part of a head may be rotated
+};
+
 /// rope_parameters (transformers 5), or rope_theta and rope_scaling (the hub's older form): no
-/// scaling, linear, or Llama 3's. Needs max_positions and head_dim.
-void read_rope(const ConfigReader& reader, ModelConfig& config);
+/// scaling, linear, Llama 3's, YaRN or LongRoPE. Needs max_positions and head_dim.
+void read_rope(const ConfigReader& reader, ModelConfig& config, const RopeKeys& keys = {});
 
 }  // namespace llmpq

@@ -1,17 +1,19 @@
 #include "input/tensor_places.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "kernels/check.hpp"
 
 namespace llmpq {
 namespace {
 
-/// Which third of a fused tensor a role is; -1 for roles that are never fused.
-int third_of(TensorRole role) {
+/// Which of q, k and v a role belongs to; -1 for other roles.
+int qkv_part(TensorRole role) {
   switch (role) {
     case TensorRole::kQ:
     case TensorRole::kQBias:
@@ -25,6 +27,21 @@ int third_of(TensorRole role) {
     default:
       return -1;
   }
+}
+
+/// The first of the names that a family has for a role; "" if none.
+std::string_view first_name(const Family& family, TensorRole role) {
+  const auto row = std::ranges::find(family.tensors, role, &TensorName::role);
+  return row == family.tensors.end() ? std::string_view() : row->name;
+}
+
+/// Whether gate and up (or their biases) stand in one tensor, and the role is one of them.
+bool is_gate_and_up(const Family& family, TensorRole role) {
+  using enum TensorRole;
+  if (role == kGate || role == kUp) return first_name(family, kGate) == first_name(family, kUp);
+  if (role == kGateBias || role == kUpBias)
+    return first_name(family, kGateBias) == first_name(family, kUpBias);
+  return false;
 }
 
 /// The tensors of the files by their names without prefix; buffers are left out.
@@ -41,10 +58,12 @@ std::map<std::string_view, TensorPlace> tensors_by_name(const Family& family,
   return places;
 }
 
-/// "[4096, 1024]" as a role's tensor stands in the files.
-std::vector<int64_t> stored_shape(const Family& family, TensorRole role, const RoleShape& shape) {
-  const int64_t rows = is_fused(family, role) ? 3 * shape.rows : shape.rows;
+/// A role's tensor as it stands in the files.
+std::vector<int64_t> stored_shape(const ModelConfig& config, const Family& family, TensorRole role,
+                                  const RoleShape& shape) {
+  const int64_t rows = rows_of_tensor(config, family, role);
   if (shape.is_vector) return {rows};
+  if (is_transposed(family, role)) return {shape.columns, rows};
   return {rows, shape.columns};
 }
 
@@ -72,11 +91,13 @@ class Finder {
       auto& found = places[static_cast<size_t>(role)];
       if (role == TensorRole::kHead && config_.tied_head) {
         found = places[static_cast<size_t>(TensorRole::kEmbedding)];
-        used_.insert(tensor_name(family_, role, 0));  // some files have it a second time
+        for (auto& name : tensor_names(family_, role, 0))
+          used_.insert(std::move(name));  // some files have it a second time
         continue;
       }
       for (int64_t layer = 0; layer < (shape->per_layer ? config_.layers : 1); ++layer)
-        found.push_back(find(role, layer, *shape));
+        for (int64_t expert = 0; expert < shape->experts; ++expert)
+          found.push_back(find(role, *shape, tensor_names(family_, role, layer, expert)));
     }
     return places;
   }
@@ -90,17 +111,19 @@ class Finder {
   }
 
  private:
-  TensorPlace find(TensorRole role, int64_t layer, const RoleShape& shape) {
-    const std::string name = tensor_name(family_, role, layer);
-    const auto wanted = stored_shape(family_, role, shape);
-    const auto place = by_name_.find(name);
-    CHECK(place != by_name_.end(), Exit::kModel,
+  TensorPlace find(TensorRole role, const RoleShape& shape, const std::vector<std::string>& names) {
+    const auto wanted = stored_shape(config_, family_, role, shape);
+    const auto stands = [&](const std::string& name) { return by_name_.contains(name); };
+    const auto name = std::ranges::find_if(names, stands);
+    CHECK(name != names.end(), Exit::kModel,
           "{}{}: in none of the model's files, want {}; config.json and weights do not belong "
           "together, or a file is missing",
-          role == TensorRole::kHead ? "" : family_.prefixes.front(), name, shape_text(wanted));
-    check_tensor(place->second, wanted);
-    used_.insert(name);
-    return place->second;
+          role == TensorRole::kHead ? "" : family_.prefixes.front(), names.front(),
+          shape_text(wanted));
+    const TensorPlace& place = by_name_.find(*name)->second;
+    check_tensor(place, wanted);
+    used_.insert(*name);
+    return place;
   }
 
   const ModelConfig& config_;
@@ -119,13 +142,40 @@ TensorPlaces find_tensors(const ModelConfig& config, const Family& family,
   return places;
 }
 
-bool is_fused(const Family& family, TensorRole role) {
-  return family.qkv == QkvLayout::kPerHead && third_of(role) >= 0;
+StoredRows stored_rows(const ModelConfig& c, const Family& family, TensorRole role, int64_t row) {
+  const RoleShape shape = *shape_of(c, role);
+  if (shape.experts > 1) {
+    const int64_t each = shape.rows / shape.experts;
+    return {row / each, row % each, each - row % each};
+  }
+  if (is_gate_and_up(family, role)) {
+    const bool up = role == TensorRole::kUp || role == TensorRole::kUpBias;
+    return {0, row + (up ? c.ffn : 0), c.ffn - row};
+  }
+  const int part = qkv_part(role);
+  if (part < 0 || family.qkv == QkvLayout::kSeparate) return {0, row, shape.rows - row};
+  const int64_t q_rows = c.heads * c.head_dim, kv_rows = c.kv_heads * c.head_dim;
+  if (family.qkv == QkvLayout::kOneAfterTheOther) {
+    const int64_t before = part == 0 ? 0 : q_rows + (part - 1) * kv_rows;
+    return {0, before + row, shape.rows - row};
+  }
+  const int64_t group = c.heads / c.kv_heads, head = row / c.head_dim, in_head = row % c.head_dim;
+  const int64_t kv_head = part == 0 ? head / group : head;
+  const int64_t in_group = part == 0 ? head % group : group + part - 1;
+  return {0, (kv_head * (group + 2) + in_group) * c.head_dim + in_head, c.head_dim - in_head};
 }
 
-int64_t fused_row(TensorRole role, int64_t row, int64_t head_dim) {
-  const int64_t head = row / head_dim;
-  return (3 * head + third_of(role)) * head_dim + row % head_dim;
+int64_t rows_of_tensor(const ModelConfig& config, const Family& family, TensorRole role) {
+  if (is_gate_and_up(family, role)) return 2 * config.ffn;
+  if (qkv_part(role) >= 0 && family.qkv != QkvLayout::kSeparate) return config.qkv_rows();
+  const RoleShape shape = *shape_of(config, role);
+  return shape.rows / shape.experts;
+}
+
+bool is_transposed(const Family& family, TensorRole role) {
+  using enum TensorRole;
+  constexpr TensorRole kMatrices[] = {kQ, kK, kV, kOut, kGate, kUp, kDown};
+  return family.transposed && std::ranges::find(kMatrices, role) != std::end(kMatrices);
 }
 
 }  // namespace llmpq

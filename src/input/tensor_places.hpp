@@ -12,8 +12,9 @@
 
 namespace llmpq {
 
-/// By role, then by layer (one entry for what stands once); empty where the model has none. The
-/// tied head's place is the embedding's; fused q, k and v share theirs.
+/// By role, then by layer (one entry for what stands once) and within it by expert; empty where the
+/// model has none. The tied head's place is the embedding's; roles that share a tensor share its
+/// place.
 using TensorPlaces = std::array<std::vector<TensorPlace>, kTensorRoles>;
 
 /// Finds every tensor of the model. Error(kModel) for one that is missing, has another shape, a
@@ -22,10 +23,22 @@ using TensorPlaces = std::array<std::vector<TensorPlace>, kTensorRoles>;
 TensorPlaces find_tensors(const ModelConfig& config, const Family& family,
                           const SafetensorsFolder& files);
 
-/// Whether a role's rows stand in a tensor that it shares with two others ([heads, 3, head_dim]).
-bool is_fused(const Family& family, TensorRole role);
+/// Rows of a role that stand one after the other in the tensor that has them.
+struct StoredRows {
+  int64_t expert;  ///< whose tensor it is; 0 without experts
+  int64_t begin;   ///< in the stored tensor
+  int64_t count;   ///< how many at most
+};
 
-/// Row of the fused tensor that has row `row` of q, k or v.
-int64_t fused_row(TensorRole role, int64_t row, int64_t head_dim);
+/// Where row `row` of a role stands in its tensor, which it may share with other roles, and how
+/// many of the role's rows follow there.
+StoredRows stored_rows(const ModelConfig& config, const Family& family, TensorRole role,
+                       int64_t row);
+
+/// Rows of the tensor (of each expert) that has a role: of all roles that share it.
+int64_t rows_of_tensor(const ModelConfig& config, const Family& family, TensorRole role);
+
+/// Whether a role's tensor is stored as [inputs, outputs].
+bool is_transposed(const Family& family, TensorRole role);
 
 }  // namespace llmpq

@@ -1,17 +1,25 @@
 #include "input/tensor_shapes.hpp"
 
+#include <algorithm>
+
 #include "kernels/check.hpp"
 
 namespace llmpq {
 namespace {
 
 std::optional<RoleShape> matrix(int64_t rows, int64_t columns, bool per_layer) {
-  return RoleShape{rows, columns, false, per_layer};
+  return RoleShape{rows, columns, false, per_layer, 1};
+}
+
+/// A matrix of the feed-forward part: one for each expert.
+std::optional<RoleShape> expert_matrix(const ModelConfig& c, int64_t rows, int64_t columns) {
+  const int64_t experts = std::max<int64_t>(1, c.experts);
+  return RoleShape{experts * rows, columns, false, true, experts};
 }
 
 std::optional<RoleShape> vector_if(bool present, int64_t rows, bool per_layer) {
   if (!present) return std::nullopt;
-  return RoleShape{rows, 1, true, per_layer};
+  return RoleShape{rows, 1, true, per_layer, 1};
 }
 
 /// Tensors that stand once in a model: embeddings, head and the norms beside them.
@@ -19,7 +27,13 @@ std::optional<RoleShape> shape_outside(const ModelConfig& c, TensorRole role) {
   switch (role) {
     case TensorRole::kEmbedding:
     case TensorRole::kHead:
-      return matrix(c.vocab, c.hidden, false);
+      return matrix(c.vocab, c.embedding_columns(), false);
+    case TensorRole::kProjectIn:
+      if (c.projected_width == 0) return std::nullopt;
+      return matrix(c.hidden, c.projected_width, false);
+    case TensorRole::kProjectOut:
+      if (c.projected_width == 0) return std::nullopt;
+      return matrix(c.projected_width, c.hidden, false);
     case TensorRole::kPositionEmbedding:
       if (c.position != PositionKind::kLearned) return std::nullopt;
       return matrix(c.max_positions + c.position_offset, c.hidden, false);
@@ -28,9 +42,9 @@ std::optional<RoleShape> shape_outside(const ModelConfig& c, TensorRole role) {
     case TensorRole::kEmbeddingNormBias:
       return vector_if(c.embedding_norm && c.norm_bias, c.hidden, false);
     case TensorRole::kFinalNormBias:
-      return vector_if(c.norm_bias, c.hidden, false);
+      return vector_if(c.final_norm && c.norm_bias, c.hidden, false);
     default:  // kFinalNorm
-      return vector_if(true, c.hidden, false);
+      return vector_if(c.final_norm, c.hidden, false);
   }
 }
 
@@ -41,11 +55,19 @@ std::optional<RoleShape> shape_of(const ModelConfig& c, TensorRole role) {
   const int64_t kv_rows = c.kv_heads * c.head_dim;
   switch (role) {
     case TensorRole::kInputNorm:
-    case TensorRole::kPostNorm:
       return vector_if(true, c.hidden, true);
+    case TensorRole::kPostNorm:
+      return vector_if(!c.shared_norm, c.hidden, true);
     case TensorRole::kInputNormBias:
-    case TensorRole::kPostNormBias:
       return vector_if(c.norm_bias, c.hidden, true);
+    case TensorRole::kPostNormBias:
+      return vector_if(c.norm_bias && !c.shared_norm, c.hidden, true);
+    case TensorRole::kAttentionNorm:
+    case TensorRole::kFeedForwardNorm:
+      return vector_if(c.norm_place == NormPlace::kBoth, c.hidden, true);
+    case TensorRole::kQNorm:
+    case TensorRole::kKNorm:
+      return vector_if(c.qk_norm, c.head_dim, true);
     case TensorRole::kQ:
       return matrix(q_rows, c.hidden, true);
     case TensorRole::kK:
@@ -62,11 +84,14 @@ std::optional<RoleShape> shape_of(const ModelConfig& c, TensorRole role) {
       return vector_if(c.out_bias, c.hidden, true);
     case TensorRole::kGate:
       if (!c.gated) return std::nullopt;
-      return matrix(c.ffn, c.hidden, true);
+      return expert_matrix(c, c.ffn, c.hidden);
     case TensorRole::kUp:
-      return matrix(c.ffn, c.hidden, true);
+      return expert_matrix(c, c.ffn, c.hidden);
     case TensorRole::kDown:
-      return matrix(c.hidden, c.ffn, true);
+      return expert_matrix(c, c.hidden, c.ffn);
+    case TensorRole::kRouter:
+      if (c.experts == 0) return std::nullopt;
+      return matrix(c.experts, c.hidden, true);
     case TensorRole::kGateBias:
       return vector_if(c.gated && c.ffn_bias, c.ffn, true);
     case TensorRole::kUpBias:
@@ -94,6 +119,22 @@ RoleShape check_rows(const ModelConfig& config, TensorRole role, int64_t layer, 
   return *shape;
 }
 
+bool is_norm_weight(TensorRole role) {
+  switch (role) {
+    case TensorRole::kEmbeddingNorm:
+    case TensorRole::kFinalNorm:
+    case TensorRole::kInputNorm:
+    case TensorRole::kPostNorm:
+    case TensorRole::kAttentionNorm:
+    case TensorRole::kFeedForwardNorm:
+    case TensorRole::kQNorm:
+    case TensorRole::kKNorm:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string_view name(TensorRole role) {
   constexpr std::array<std::string_view, kTensorRoles> kNames = {"embedding",
                                                                  "position_embedding",
@@ -119,7 +160,14 @@ std::string_view name(TensorRole role) {
                                                                  "down",
                                                                  "gate_bias",
                                                                  "up_bias",
-                                                                 "down_bias"};
+                                                                 "down_bias",
+                                                                 "q_norm",
+                                                                 "k_norm",
+                                                                 "attention_norm",
+                                                                 "feed_forward_norm",
+                                                                 "project_in",
+                                                                 "project_out",
+                                                                 "router"};
   return kNames[static_cast<size_t>(role)];
 }
 

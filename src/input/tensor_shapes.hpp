@@ -11,7 +11,7 @@
 
 namespace llmpq {
 
-inline constexpr int kTensorRoles = static_cast<int>(TensorRole::kDownBias) + 1;
+inline constexpr int kTensorRoles = static_cast<int>(TensorRole::kRouter) + 1;
 /// All roles, in the order of the enum.
 constexpr std::array<TensorRole, kTensorRoles> all_tensor_roles() {
   std::array<TensorRole, kTensorRoles> roles{};
@@ -21,10 +21,11 @@ constexpr std::array<TensorRole, kTensorRoles> all_tensor_roles() {
 
 /// One tensor of a role: [rows, columns], or a vector of `rows` elements (columns = 1).
 struct RoleShape {
-  int64_t rows = 0;
+  int64_t rows = 0;  ///< of all experts together
   int64_t columns = 1;
   bool is_vector = false;
   bool per_layer = false;
+  int64_t experts = 1;  ///< tensors that the rows are in, as many in each
 };
 
 /// Nothing if the model has no such tensor. A tied head has a shape: reading it gives the
@@ -35,6 +36,9 @@ std::optional<RoleShape> shape_of(const ModelConfig& config, TensorRole role);
 /// such tensor, Error(kInternal) if layer, rows or the room for the values are wrong.
 RoleShape check_rows(const ModelConfig& config, TensorRole role, int64_t layer, int64_t begin,
                      int64_t rows, int64_t values);
+
+/// Whether it is what a norm multiplies by.
+bool is_norm_weight(TensorRole role);
 
 /// "q", "post_norm_bias": for messages.
 std::string_view name(TensorRole role);

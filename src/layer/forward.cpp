@@ -2,59 +2,33 @@
 
 #include <cmath>
 
+#include "layer/layer_parts.hpp"
+
 namespace llmpq {
 namespace {
 
-const float* values_or_null(const Buffer& buffer) {
-  return buffer.empty() ? nullptr : buffer.as<float>();
-}
-
-/// What a norm reads and writes: `add`, if given, first joins the residual stream x.
-struct NormRows {
-  float* x;
-  const float* add;
-  float* y;
-  int64_t count;
-};
-
-void norm(const LayerRun& run, const Norm& weights, const NormRows& rows) {
-  run.ops.norm(run.context, {.kind = run.config.norm,
-                             .x = rows.x,
-                             .add = rows.add,
-                             .weight = weights.weight.as<float>(),
-                             .bias = values_or_null(weights.bias),
-                             .eps = run.config.norm_eps,
-                             .tokens = rows.count,
-                             .hidden = run.config.hidden,
-                             .y = rows.y});
-}
-
-/// y [tokens, n] = x [tokens, k] times the matrix, both contiguous.
-void linear(const LayerRun& run, const Linear& weights, const float* x, int64_t tokens, float* y) {
-  run.ops.linear(run.context, {.x = x,
-                               .w = &weights.matrix,
-                               .bias = values_or_null(weights.bias),
-                               .activation = run.activation,
-                               .tokens = tokens,
-                               .y = y,
-                               .y_stride = weights.matrix.n});
-}
-
-/// One of the matrix products of a layer, told to who looks on.
-struct LayerProduct {
+/// A layer's place: its cache, its index in the model, and the rows that pass.
+struct LayerPlace {
+  const KvCache& cache;
   int64_t layer;
-  Product product;
-  const float* x;
-  int64_t tokens;
-  float* y;
+  const RowsView& rows;
 };
 
-void linear(const LayerRun& run, const Linear& weights, const LayerProduct& p) {
-  linear(run, weights, p.x, p.tokens, p.y);
-  if (!run.observer) return;
-  const Matrix& matrix = weights.matrix;
-  run.observer->see_product(run.context,
-                            {p.layer, p.product, p.tokens, p.x, matrix.k, p.y, matrix.n});
+/// RMS norm of each head of q, and of k, by itself.
+void norm_heads(const LayerRun& run, const LayerWeights& weights, int64_t tokens) {
+  const ModelConfig& c = run.config;
+  HeadNormArgs args{.x = run.workspace.qkv,
+                    .stride = c.qkv_rows(),
+                    .weight = weights.q_norm.weight.as<float>(),
+                    .eps = c.norm_eps,
+                    .tokens = tokens,
+                    .heads = c.heads,
+                    .head_dim = c.head_dim};
+  run.ops.head_norm(run.context, args);
+  args.x += c.heads * c.head_dim;
+  args.weight = weights.k_norm.weight.as<float>();
+  args.heads = c.kv_heads;
+  run.ops.head_norm(run.context, args);
 }
 
 /// Queries and keys lie side by side, so one call turns them all.
@@ -69,6 +43,11 @@ void rotate(const LayerRun& run, const RowsView& rows) {
                              .heads = c.heads + c.kv_heads,
                              .head_dim = c.head_dim,
                              .rotary = c.rotary_dim});
+}
+
+float scale_of(const ModelConfig& c) {
+  return c.attention_scale > 0 ? c.attention_scale
+                               : 1.0f / std::sqrt(static_cast<float>(c.head_dim));
 }
 
 /// workspace.attended from workspace.qkv; K and V go to the cache first, and are read from there.
@@ -87,68 +66,90 @@ void attend(const LayerRun& run, const KvCache& cache, int64_t layer, const Rows
                                   .ranges = rows.ranges,
                                   .cache = &cache,
                                   .heads = c.heads,
-                                  .scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
+                                  .scale = scale_of(c),
                                   .window = index < c.window.size() ? c.window[index] : 0,
                                   .alibi_slopes = run.workspace.alibi,
-                                  .y = run.workspace.attended});
+                                  .y = run.workspace.attended,
+                                  .soft_cap = c.attention_soft_cap});
 }
 
-void activate(const LayerRun& run, int64_t tokens) {
-  run.ops.activation(run.context, {.kind = run.config.activation,
-                                   .gated = run.config.gated,
-                                   .x = run.workspace.up,
-                                   .tokens = tokens,
-                                   .width = run.config.ffn,
-                                   .y = run.workspace.gated});
+/// workspace.projected = attention of x [tokens, hidden].
+void attention_part(const LayerRun& run, const LayerWeights& weights, const LayerPlace& at,
+                    const float* x) {
+  Workspace& w = run.workspace;
+  const int64_t tokens = at.rows.count;
+  linear(run, weights.qkv, {at.layer, Product::kQkv, x, tokens, w.qkv});
+  if (run.config.qk_norm) norm_heads(run, weights, tokens);
+  if (run.config.position == PositionKind::kRope) rotate(run, at.rows);
+  attend(run, at.cache, at.layer, at.rows);
+  linear(run, weights.out, {at.layer, Product::kOut, w.attended, tokens, w.projected});
+}
+
+/// workspace.projected = feed-forward of x [tokens, hidden]; not for experts.
+void feed_forward_part(const LayerRun& run, const LayerWeights& weights, const LayerPlace& at,
+                       const float* x) {
+  Workspace& w = run.workspace;
+  const int64_t tokens = at.rows.count;
+  linear(run, weights.up, {at.layer, Product::kUp, x, tokens, w.up});
+  activate(run, tokens);
+  linear(run, weights.down, {at.layer, Product::kDown, w.gated, tokens, w.projected});
+}
+
+/// x + part(norm(x)) for both parts in turn; with norms of what the parts give if there are such.
+void layer_with_norms_before(const LayerRun& run, const LayerWeights& weights,
+                             const LayerPlace& at) {
+  Workspace& w = run.workspace;
+  const int64_t tokens = at.rows.count;
+  const bool both = run.config.norm_place == NormPlace::kBoth;
+  const NormRows given{.x = w.projected, .add = nullptr, .y = w.projected, .count = tokens};
+  norm(run, weights.input_norm, {.x = w.hidden, .add = nullptr, .y = w.normed, .count = tokens});
+  attention_part(run, weights, at, w.normed);
+  if (both) norm(run, weights.attention_norm, given);
+  norm(run, weights.post_norm, {.x = w.hidden, .add = w.projected, .y = w.normed, .count = tokens});
+  if (run.config.experts > 0) return add_experts(run, weights, w.normed, tokens);
+  feed_forward_part(run, weights, at, w.normed);
+  if (both) norm(run, weights.feed_forward_norm, given);
+  add_part(run, tokens);
+}
+
+/// norm(x + part(x)) for both parts in turn.
+void layer_with_norms_after(const LayerRun& run, const LayerWeights& weights,
+                            const LayerPlace& at) {
+  Workspace& w = run.workspace;
+  const NormRows sum{.x = w.hidden, .add = w.projected, .y = w.hidden, .count = at.rows.count};
+  attention_part(run, weights, at, w.hidden);
+  norm(run, weights.input_norm, sum);
+  feed_forward_part(run, weights, at, w.hidden);
+  norm(run, weights.post_norm, sum);
+}
+
+/// x + attention(norm(x)) + feed_forward(norm(x)): the same norm, or each its own.
+void parallel_layer(const LayerRun& run, const LayerWeights& weights, const LayerPlace& at) {
+  Workspace& w = run.workspace;
+  const int64_t tokens = at.rows.count;
+  const NormRows rows{.x = w.hidden, .add = nullptr, .y = w.normed, .count = tokens};
+  norm(run, weights.input_norm, rows);
+  attention_part(run, weights, at, w.normed);
+  if (!run.config.shared_norm) norm(run, weights.post_norm, rows);
+  add_part(run, tokens);
+  feed_forward_part(run, weights, at, w.normed);
+  add_part(run, tokens);
 }
 
 }  // namespace
 
 void forward_layer(const LayerRun& run, const LayerWeights& weights, const KvCache& cache,
                    int64_t layer, const RowsView& rows) {
-  Workspace& w = run.workspace;
-  const int64_t tokens = rows.count, hidden = run.config.hidden;
-  norm(run, weights.input_norm, {.x = w.hidden, .add = nullptr, .y = w.normed, .count = tokens});
-  linear(run, weights.qkv, {layer, Product::kQkv, w.normed, tokens, w.qkv});
-  if (run.config.position == PositionKind::kRope) rotate(run, rows);
-  attend(run, cache, layer, rows);
-  linear(run, weights.out, {layer, Product::kOut, w.attended, tokens, w.projected});
-  norm(run, weights.post_norm, {.x = w.hidden, .add = w.projected, .y = w.normed, .count = tokens});
-  linear(run, weights.up, {layer, Product::kUp, w.normed, tokens, w.up});
-  activate(run, tokens);
-  linear(run, weights.down, {layer, Product::kDown, w.gated, tokens, w.projected});
-  run.ops.add(run.context, {.x = w.hidden, .add = w.projected, .count = tokens * hidden});
-  if (run.observer) run.observer->see_hidden(run.context, layer, w.hidden, tokens, hidden);
-}
-
-void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const RowsView& rows) {
-  float* hidden = run.workspace.hidden;
-  run.ops.embed(run.context,
-                {.ids = rows.tokens,
-                 .position = rows.positions,
-                 .table = weights.table.data(),
-                 .positions = weights.positions.empty() ? nullptr : weights.positions.data(),
-                 .type = weights.type,
-                 .position_offset = run.config.position_offset,
-                 .tokens = rows.count,
-                 .hidden = run.config.hidden,
-                 .y = hidden});
-  if (!weights.norm.weight.empty())
-    norm(run, weights.norm, {.x = hidden, .add = nullptr, .y = hidden, .count = rows.count});
-}
-
-void forward_head(const LayerRun& run, const HeadWeights& weights, const RowsView& rows) {
-  Workspace& w = run.workspace;
-  const int64_t samples = rows.samples;
-  if (samples == 0) return;
-  run.ops.gather_rows(run.context, {.x = w.hidden,
-                                    .index = rows.sampled,
-                                    .rows = samples,
-                                    .width = run.config.hidden,
-                                    .y = w.last_hidden});
-  norm(run, weights.norm,
-       {.x = w.last_hidden, .add = nullptr, .y = w.last_hidden, .count = samples});
-  linear(run, weights.matrix, w.last_hidden, samples, w.logits);
+  const LayerPlace at{cache, layer, rows};
+  if (run.config.parallel)
+    parallel_layer(run, weights, at);
+  else if (run.config.norm_place == NormPlace::kAfter)
+    layer_with_norms_after(run, weights, at);
+  else
+    layer_with_norms_before(run, weights, at);
+  if (run.observer)
+    run.observer->see_hidden(run.context, layer, run.workspace.hidden, rows.count,
+                             run.config.hidden);
 }
 
 }  // namespace llmpq

@@ -54,6 +54,16 @@ struct LayerKv {
 LayerKv allocate_kv(const ModelConfig& config, const Sizes& sizes, int64_t blocks,
                     Backend& backend);
 
+/// Which rows go to which expert: see RouteArgs.
+struct Routes {
+  int32_t* expert = nullptr;       ///< [max_rows, experts_per_token]
+  float* row_weight = nullptr;     ///< [max_rows, experts_per_token]
+  int32_t* row = nullptr;          ///< [max_rows * experts_per_token]
+  float* weight = nullptr;         ///< [max_rows * experts_per_token]
+  int32_t* begin = nullptr;        ///< [experts + 1]
+  std::vector<int32_t> on_host{};  ///< [experts + 1] the same in host memory
+};
+
 /// Buffers that all layers of a stage share, allocated once: exactly workspace_bytes().
 struct Workspace {
   Workspace(const ModelConfig& config, const Sizes& sizes, bool first, bool last, Backend& backend);
@@ -65,11 +75,15 @@ struct Workspace {
   float* projected;  ///< [max_rows, hidden]
   float* up;         ///< [max_rows, up_rows]
   float* gated;      ///< [max_rows, ffn]; `up` itself unless the model is gated
+  float* gathered;   ///< [max_rows, hidden], rows of one expert; nullptr without experts
+  float* router;     ///< [max_rows, experts] or nullptr
+  Routes routes;     ///< empty without experts
   float* cosine;     ///< [max_model_len, rotary / 2], nullptr without rope
   float* sine;
-  float* alibi;        ///< [heads] or nullptr
-  float* last_hidden;  ///< [max_samples, hidden], the last stage only
-  float* logits;       ///< [max_samples, vocab], the last stage only
+  float* alibi;           ///< [heads] or nullptr
+  float* last_hidden;     ///< [max_samples, hidden], the last stage only
+  float* projected_last;  ///< [max_samples, projected_width], the last stage only, or nullptr
+  float* logits;          ///< [max_samples, vocab], the last stage only
 };
 
 /// Where a layer runs: nothing of it changes from step to step.

@@ -13,23 +13,54 @@ int64_t linear_bytes(BackendKind backend, Format format, int64_t n, int64_t k, b
   return packed_bytes(backend, format, n, k) + (bias ? n * kFloat : 0);
 }
 
+/// RMS norms that only some models have: of each head of q and k, of what the two parts give.
+int64_t more_norm_bytes(const ModelConfig& c) {
+  const int64_t heads = c.qk_norm ? 2 * c.head_dim : 0;
+  const int64_t parts = c.norm_place == NormPlace::kBoth ? 2 * c.hidden : 0;
+  return (heads + parts) * kFloat;
+}
+
+int64_t projection_bytes(const ModelConfig& c, BackendKind backend, int64_t n, int64_t k) {
+  return c.projected_width > 0 ? packed_bytes(backend, format_16bit(c), n, k) : 0;
+}
+
+/// Of all experts and their router, if there are experts.
+int64_t feed_forward_bytes(const ModelConfig& c, Format format, BackendKind backend) {
+  const int64_t one = expert_bytes(c, format, backend);
+  if (c.experts == 0) return one;
+  return c.experts * one + packed_bytes(backend, format_16bit(c), c.experts, c.hidden);
+}
+
 }  // namespace
 
-int64_t layer_bytes(const ModelConfig& c, Format format, BackendKind backend) {
-  return 2 * norm_bytes(c) + linear_bytes(backend, format, c.qkv_rows(), c.hidden, c.qkv_bias) +
-         linear_bytes(backend, format, c.hidden, c.heads * c.head_dim, c.out_bias) +
-         linear_bytes(backend, format, c.up_rows(), c.hidden, c.ffn_bias) +
+int64_t expert_bytes(const ModelConfig& c, Format format, BackendKind backend) {
+  return linear_bytes(backend, format, c.up_rows(), c.hidden, c.ffn_bias) +
          linear_bytes(backend, format, c.hidden, c.ffn, c.ffn_bias);
 }
 
-int64_t embedding_bytes(const ModelConfig& c) {
+Format format_16bit(const ModelConfig& config) {
+  return config.checkpoint_type == DType::kF16 ? Format::kF16 : Format::kBf16;
+}
+
+int64_t layer_bytes(const ModelConfig& c, Format format, BackendKind backend) {
+  return (c.shared_norm ? 1 : 2) * norm_bytes(c) + more_norm_bytes(c) +
+         linear_bytes(backend, format, c.qkv_rows(), c.hidden, c.qkv_bias) +
+         linear_bytes(backend, format, c.hidden, c.heads * c.head_dim, c.out_bias) +
+         feed_forward_bytes(c, format, backend);
+}
+
+int64_t embedding_bytes(const ModelConfig& c, BackendKind backend) {
   const bool learned = c.position == PositionKind::kLearned;
-  const int64_t rows = c.vocab + (learned ? c.max_positions + c.position_offset : 0);
-  return rows * c.hidden * kHalf + (c.embedding_norm ? norm_bytes(c) : 0);
+  const int64_t positions = learned ? c.max_positions + c.position_offset : 0;
+  return (c.vocab * c.embedding_columns() + positions * c.hidden) * kHalf +
+         (c.embedding_norm ? norm_bytes(c) : 0) +
+         projection_bytes(c, backend, c.hidden, c.projected_width);
 }
 
 int64_t head_bytes(const ModelConfig& c, Format format, BackendKind backend) {
-  return norm_bytes(c) + linear_bytes(backend, format, c.vocab, c.hidden, false);
+  return (c.final_norm ? norm_bytes(c) : 0) +
+         projection_bytes(c, backend, c.projected_width, c.hidden) +
+         linear_bytes(backend, format, c.vocab, c.embedding_columns(), false);
 }
 
 int64_t kv_block_bytes(const ModelConfig& c, const Sizes& sizes) {
@@ -48,10 +79,14 @@ WorkspaceParts workspace_parts(const ModelConfig& c, const Sizes& sizes, bool la
           .projected = rows * c.hidden,
           .up = rows * c.up_rows(),
           .gated = c.gated ? rows * c.ffn : 0,
+          .gathered = c.experts > 0 ? rows * c.hidden : 0,
+          .router = rows * c.experts,
+          .routes = c.experts > 0 ? 4 * rows * c.experts_per_token + c.experts + 1 : 0,
           .cosine = table,
           .sine = table,
           .alibi = c.position == PositionKind::kAlibi ? c.heads : 0,
           .last_hidden = samples * c.hidden,
+          .projected_last = samples * c.projected_width,
           .logits = samples * c.vocab};
 }
 
@@ -59,8 +94,9 @@ WorkspaceParts workspace_parts(const ModelConfig& c, const Sizes& sizes, bool la
 int64_t workspace_bytes(const ModelConfig& config, const Sizes& sizes, bool /*first*/, bool last) {
   const WorkspaceParts p = workspace_parts(config, sizes, last);
   int64_t bytes = 0;
-  for (int64_t floats : {p.hidden, p.normed, p.qkv, p.attended, p.projected, p.up, p.gated,
-                         p.cosine, p.sine, p.alibi, p.last_hidden, p.logits})
+  for (int64_t floats :
+       {p.hidden, p.normed, p.qkv, p.attended, p.projected, p.up, p.gated, p.gathered, p.router,
+        p.routes, p.cosine, p.sine, p.alibi, p.last_hidden, p.projected_last, p.logits})
     bytes += part_bytes(floats);
   return bytes;
 }
@@ -77,7 +113,12 @@ ScratchNeeds scratch_needs(const ModelConfig& c, const Sizes& sizes, bool last) 
                     {rows, c.hidden, attended},
                     {rows, c.up_rows(), c.hidden},
                     {rows, c.hidden, c.ffn}};
-  if (last) needs.products.push_back({sizes.max_samples, c.vocab, c.hidden});
+  if (c.experts > 0) needs.products.push_back({rows, c.experts, c.hidden});
+  if (c.projected_width > 0) {
+    needs.products.push_back({rows, c.hidden, c.projected_width});
+    needs.products.push_back({rows, c.projected_width, c.hidden});
+  }
+  if (last) needs.products.push_back({sizes.max_samples, c.vocab, c.embedding_columns()});
   // A row that is a range of its own chooses a token, but for one where a chunk cut its prompt.
   needs.sequences = sizes.max_samples + 1;
   needs.heads = c.heads;

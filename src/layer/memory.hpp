@@ -19,9 +19,14 @@ struct Sizes {
   DType kv_type = DType::kBf16;
 };
 
+/// The 16-bit format that stands for "unquantized" with this checkpoint: bf16 for a float32 one.
+Format format_16bit(const ModelConfig& config);
+
 /// Weights, as load_layer, load_embedding and load_head allocate them.
 int64_t layer_bytes(const ModelConfig& config, Format format, BackendKind backend);
-int64_t embedding_bytes(const ModelConfig& config);
+/// One expert of a layer, or its only feed-forward part: within layer_bytes.
+int64_t expert_bytes(const ModelConfig& config, Format format, BackendKind backend);
+int64_t embedding_bytes(const ModelConfig& config, BackendKind backend);
 int64_t head_bytes(const ModelConfig& config, Format format, BackendKind backend);
 /// One KV block of one layer.
 int64_t kv_block_bytes(const ModelConfig& config, const Sizes& sizes);
@@ -40,10 +45,14 @@ ScratchNeeds scratch_needs(const ModelConfig& config, const Sizes& sizes, bool l
 /// starts at a multiple of 64 bytes. Workspace (forward.hpp) tells what they are.
 struct WorkspaceParts {
   int64_t hidden, normed, qkv, attended, projected, up;
-  int64_t gated;                ///< 0 unless the model is gated: else `up` is activated in place
-  int64_t cosine, sine;         ///< 0 without rope
-  int64_t alibi;                ///< 0 without alibi
-  int64_t last_hidden, logits;  ///< 0 unless the stage has the head
+  int64_t gated;     ///< 0 unless the model is gated: else `up` is activated in place
+  int64_t gathered;  ///< this and the next two: 0 without experts
+  int64_t router, routes;
+  int64_t cosine, sine;    ///< 0 without rope
+  int64_t alibi;           ///< 0 without alibi
+  int64_t last_hidden;     ///< this and the next: 0 unless the stage has the head
+  int64_t projected_last;  ///< 0 unless the head has columns of its own
+  int64_t logits;
 };
 WorkspaceParts workspace_parts(const ModelConfig& config, const Sizes& sizes, bool last);
 

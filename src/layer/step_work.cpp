@@ -1,5 +1,7 @@
 #include "layer/step_work.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "layer/memory.hpp"
@@ -15,6 +17,13 @@ double token_kv_bytes(const ModelConfig& config, DType type) {
   one_token.kv_block_tokens = 1;
   one_token.kv_type = type;
   return as_double(kv_block_bytes(config, one_token));
+}
+
+/// Of the experts that no row of the step goes to.
+double unread_bytes(const ModelConfig& c, const WorkKind& kind, const StepShape& shape) {
+  if (c.experts == 0) return 0;
+  const double share = 1 - reached_experts(c, as_double(shape.rows())) / as_double(c.experts);
+  return share * as_double(c.experts) * as_double(expert_bytes(c, kind.format, kind.backend));
 }
 
 Unit attention_unit(const WorkKind& kind) {
@@ -42,13 +51,21 @@ Unit product_unit(const WorkKind& kind) {
   return integers ? Unit::kInt8 : Unit::kF32;
 }
 
+double reached_experts(const ModelConfig& c, double rows) {
+  const double experts = as_double(c.experts), chosen = as_double(c.experts_per_token);
+  return experts * (1 - std::pow(1 - chosen / experts, rows));
+}
+
 StepWork layer_work(const ModelConfig& c, const WorkKind& kind, const StepShape& shape) {
   StepWork work;
   const int64_t attended = c.heads * c.head_dim;
-  const double weights = as_double(c.qkv_rows() * c.hidden + c.hidden * attended +
-                                   c.up_rows() * c.hidden + c.hidden * c.ffn);
+  const double expert = as_double(c.up_rows() * c.hidden + c.hidden * c.ffn);
+  const double each = as_double(std::max<int64_t>(1, c.experts_per_token));
+  const double weights =
+      as_double(c.qkv_rows() * c.hidden + c.hidden * attended + c.experts * c.hidden) +
+      each * expert;
   work.bytes =
-      as_double(layer_bytes(c, kind.format, kind.backend)) +
+      as_double(layer_bytes(c, kind.format, kind.backend)) - unread_bytes(c, kind, shape) +
       as_double(shape.prefill_context + shape.decode_keys) * token_kv_bytes(c, kind.kv_type);
   work.of(product_unit(kind)) += 2 * as_double(shape.rows()) * weights;
   work.of(attention_unit(kind)) +=

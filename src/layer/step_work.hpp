@@ -39,6 +39,10 @@ struct WorkKind {
 /// f32; on a GPU 16 bit, but f32 in the exact modes (f32 and int8 inputs, kernels/README.md).
 Unit product_unit(const WorkKind& kind);
 
+/// How many experts a step's rows go to, if each expert is as likely for each row: of e experts, k
+/// for each of n rows, e (1 - (1 - k / e)^n).
+double reached_experts(const ModelConfig& config, double rows);
+
 /// One decoder layer. With `rows` rows, of which each attends to its keys:
 ///   bytes = layer_bytes + (prefill_context + decode_keys) * bytes of a token's K and V
 ///   operations = 2 rows (weights of the four products) + 4 heads head_dim keys

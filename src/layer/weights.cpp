@@ -25,10 +25,11 @@ struct Loader {
   int64_t strip_bytes;
 };
 
-/// A matrix of the checkpoint: [rows, columns].
+/// A matrix of the checkpoint, or rows of one: [rows, columns].
 struct Source {
   TensorRole role;
   int64_t rows, columns;
+  int64_t first = 0;  ///< where the rows begin
 };
 
 /// Integer formats cannot hold NaN or infinity, which only a damaged checkpoint has.
@@ -44,8 +45,8 @@ void check_finite(const Source& source, int64_t layer, Format format, std::span<
   fail(Exit::kModel,
        "layer {}, {}: row {}, column {} is {}, which cannot be rounded to {}; the checkpoint is "
        "damaged, get it anew",
-       layer, name(source.role), begin + index / source.columns, index % source.columns, *bad,
-       name(format));
+       layer, name(source.role), source.first + begin + index / source.columns,
+       index % source.columns, *bad, name(format));
 }
 
 Buffer upload(const Loader& from, std::span<const float> values) {
@@ -66,9 +67,15 @@ Buffer load_vectors(const Loader& from, std::initializer_list<TensorRole> roles)
   return upload(from, all);
 }
 
-Norm load_norm(const Loader& from, TensorRole weight, TensorRole bias) {
-  Norm norm;
-  norm.weight = load_vectors(from, {weight});
+Norm load_norm(const Loader& from, TensorRole role) {
+  std::vector<float> weight = from.checkpoint.read_vector(role, from.layer);
+  for (float& value : weight) value += from.checkpoint.config().norm_weight_offset;
+  return {upload(from, weight), {}};
+}
+
+/// With a bias if the model's norms have one.
+Norm load_norm(const Loader& from, TensorRole role, TensorRole bias) {
+  Norm norm = load_norm(from, role);
   if (from.checkpoint.config().norm_bias) norm.bias = load_vectors(from, {bias});
   return norm;
 }
@@ -83,7 +90,7 @@ Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Sour
   int64_t first = 0;
   for (const Source& source : sources) {
     const auto read = [&](int64_t begin, int64_t rows, std::span<float> values) {
-      from.checkpoint.read_rows(source.role, from.layer, begin, rows, values);
+      from.checkpoint.read_rows(source.role, from.layer, source.first + begin, rows, values);
       if (!is_16bit(format)) check_finite(source, from.layer, format, values, begin);
     };
     from.backend.pack_from(from.context, matrix, first, source.rows, from.strip_bytes, read);
@@ -117,10 +124,56 @@ Buffer load_table(const Loader& from, Format format, const Source& source) {
   return table;
 }
 
+int64_t bytes_of(const Norm& norm) { return norm.weight.bytes() + norm.bias.bytes(); }
+
+int64_t bytes_of(const Linear& linear) {
+  return linear.matrix.packed.bytes() + linear.bias.bytes();
+}
+
+int64_t bytes_of(const std::vector<Expert>& experts) {
+  int64_t bytes = 0;
+  for (const Expert& expert : experts) bytes += bytes_of(expert.up) + bytes_of(expert.down);
+  return bytes;
+}
+
+void load_experts(const Loader& from, const ModelConfig& c, Format format, LayerWeights& w) {
+  using enum TensorRole;
+  w.router.matrix = load_matrix(from, format_16bit(c), {{kRouter, c.experts, c.hidden}});
+  for (int64_t e = 0; e < c.experts; ++e) {
+    const Source gate{kGate, c.ffn, c.hidden, e * c.ffn}, up{kUp, c.ffn, c.hidden, e * c.ffn};
+    Expert expert;
+    expert.up.matrix =
+        c.gated ? load_matrix(from, format, {gate, up}) : load_matrix(from, format, {up});
+    expert.down.matrix = load_matrix(from, format, {{kDown, c.hidden, c.ffn, e * c.hidden}});
+    w.experts.push_back(std::move(expert));
+  }
+}
+
+void load_feed_forward(const Loader& from, const ModelConfig& c, Format format, LayerWeights& w) {
+  using enum TensorRole;
+  const Source gate{kGate, c.ffn, c.hidden}, up{kUp, c.ffn, c.hidden};
+  w.up.matrix = c.gated ? load_matrix(from, format, {gate, up}) : load_matrix(from, format, {up});
+  if (c.ffn_bias)
+    w.up.bias = c.gated ? load_vectors(from, {kGateBias, kUpBias}) : load_vectors(from, {kUpBias});
+  w.down.matrix = load_matrix(from, format, {{kDown, c.hidden, c.ffn}});
+  if (c.ffn_bias) w.down.bias = load_vectors(from, {kDownBias});
+}
+
 }  // namespace
 
-Format format_16bit(const ModelConfig& config) {
-  return config.checkpoint_type == DType::kF16 ? Format::kF16 : Format::kBf16;
+int64_t weight_bytes(const LayerWeights& w) {
+  return bytes_of(w.input_norm) + bytes_of(w.qkv) + bytes_of(w.q_norm) + bytes_of(w.k_norm) +
+         bytes_of(w.out) + bytes_of(w.attention_norm) + bytes_of(w.post_norm) + bytes_of(w.up) +
+         bytes_of(w.down) + bytes_of(w.feed_forward_norm) + bytes_of(w.router) +
+         bytes_of(w.experts);
+}
+
+int64_t weight_bytes(const EmbeddingWeights& w) {
+  return w.table.bytes() + w.positions.bytes() + bytes_of(w.norm) + bytes_of(w.project);
+}
+
+int64_t weight_bytes(const HeadWeights& w) {
+  return bytes_of(w.norm) + bytes_of(w.project) + bytes_of(w.matrix);
 }
 
 LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format format,
@@ -134,15 +187,21 @@ LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format form
   w.qkv.matrix = load_matrix(
       from, format, {{kQ, q_rows, c.hidden}, {kK, kv_rows, c.hidden}, {kV, kv_rows, c.hidden}});
   if (c.qkv_bias) w.qkv.bias = load_vectors(from, {kQBias, kKBias, kVBias});
+  if (c.qk_norm) {
+    w.q_norm = load_norm(from, kQNorm);
+    w.k_norm = load_norm(from, kKNorm);
+  }
   w.out.matrix = load_matrix(from, format, {{kOut, c.hidden, q_rows}});
   if (c.out_bias) w.out.bias = load_vectors(from, {kOutBias});
-  w.post_norm = load_norm(from, kPostNorm, kPostNormBias);
-  const Source gate{kGate, c.ffn, c.hidden}, up{kUp, c.ffn, c.hidden};
-  w.up.matrix = c.gated ? load_matrix(from, format, {gate, up}) : load_matrix(from, format, {up});
-  if (c.ffn_bias)
-    w.up.bias = c.gated ? load_vectors(from, {kGateBias, kUpBias}) : load_vectors(from, {kUpBias});
-  w.down.matrix = load_matrix(from, format, {{kDown, c.hidden, c.ffn}});
-  if (c.ffn_bias) w.down.bias = load_vectors(from, {kDownBias});
+  if (!c.shared_norm) w.post_norm = load_norm(from, kPostNorm, kPostNormBias);
+  if (c.norm_place == NormPlace::kBoth) {
+    w.attention_norm = load_norm(from, kAttentionNorm);
+    w.feed_forward_norm = load_norm(from, kFeedForwardNorm);
+  }
+  if (c.experts > 0)
+    load_experts(from, c, format, w);
+  else
+    load_feed_forward(from, c, format, w);
   return w;
 }
 
@@ -154,7 +213,9 @@ EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, 
   EmbeddingWeights w;
   const Format format = format_16bit(c);
   w.type = format == Format::kF16 ? DType::kF16 : DType::kBf16;
-  w.table = load_table(from, format, {kEmbedding, c.vocab, c.hidden});
+  w.table = load_table(from, format, {kEmbedding, c.vocab, c.embedding_columns()});
+  if (c.projected_width > 0)
+    w.project.matrix = load_matrix(from, format, {{kProjectIn, c.hidden, c.projected_width}});
   if (c.position == PositionKind::kLearned)
     w.positions = load_table(from, format,
                              {kPositionEmbedding, c.max_positions + c.position_offset, c.hidden});
@@ -167,8 +228,12 @@ HeadWeights load_head(const Checkpoint& checkpoint, Format format, Backend& back
   const ModelConfig& c = checkpoint.config();
   const Loader from{checkpoint, 0, backend, context, strip_bytes};
   HeadWeights w;
-  w.norm = load_norm(from, TensorRole::kFinalNorm, TensorRole::kFinalNormBias);
-  w.matrix.matrix = load_matrix(from, format, {{TensorRole::kHead, c.vocab, c.hidden}});
+  if (c.final_norm) w.norm = load_norm(from, TensorRole::kFinalNorm, TensorRole::kFinalNormBias);
+  if (c.projected_width > 0)
+    w.project.matrix = load_matrix(from, format_16bit(c),
+                                   {{TensorRole::kProjectOut, c.projected_width, c.hidden}});
+  w.matrix.matrix =
+      load_matrix(from, format, {{TensorRole::kHead, c.vocab, c.embedding_columns()}});
   return w;
 }
 

@@ -8,11 +8,13 @@
 
 #include "input/checkpoint.hpp"
 #include "kernels/backend.hpp"
+#include "layer/memory.hpp"
 
 namespace llmpq {
 
+/// Both empty where the model has no such norm.
 struct Norm {
-  Buffer weight;  ///< f32 [hidden]
+  Buffer weight;  ///< f32 [hidden], the config's norm_weight_offset added
   Buffer bias;    ///< f32 [hidden] or empty
 };
 
@@ -22,26 +24,44 @@ struct Linear {
   Buffer bias;
 };
 
+/// A feed-forward part.
+struct Expert {
+  Linear up;    ///< [2 ffn or ffn, hidden]: gate rows, then up rows
+  Linear down;  ///< [hidden, ffn]
+};
+
 struct LayerWeights {
-  Norm input_norm;  ///< before attention
-  Linear qkv;       ///< [(heads + 2 kv_heads) * head_dim, hidden]: q rows, then k, then v
-  Linear out;       ///< [hidden, heads * head_dim]
-  Norm post_norm;   ///< before the feed-forward part
-  Linear up;        ///< [2 ffn or ffn, hidden]: gate rows, then up rows
-  Linear down;      ///< [hidden, ffn]
+  Norm input_norm;      ///< before attention (after it with NormPlace::kAfter)
+  Linear qkv;           ///< [(heads + 2 kv_heads) * head_dim, hidden]: q rows, then k, then v
+  Norm q_norm, k_norm;  ///< [head_dim]
+  Linear out;           ///< [hidden, heads * head_dim]
+  Norm attention_norm;  ///< after attention, before its result is added
+  Norm post_norm;       ///< before the feed-forward part (after it with NormPlace::kAfter)
+  Linear up;            ///< [2 ffn or ffn, hidden]: gate rows, then up rows
+  Linear down;          ///< [hidden, ffn]
+  Linear router;        ///< [experts, hidden], 16 bit; these two instead of up and down
+  std::vector<Expert> experts;
+  Norm feed_forward_norm;  ///< after the feed-forward part, before its result is added
 };
 
 struct EmbeddingWeights {
   DType type;        ///< kBf16 or kF16, the checkpoint's own (bf16 for a float32 one)
-  Buffer table;      ///< [vocab, hidden]
+  Buffer table;      ///< [vocab, embedding_columns]
   Buffer positions;  ///< [max_positions + offset, hidden] or empty
   Norm norm;         ///< empty unless the model has one here
+  Linear project;    ///< [hidden, projected_width], 16 bit, or empty
 };
 
 struct HeadWeights {
-  Norm norm;      ///< the final norm
-  Linear matrix;  ///< [vocab, hidden]
+  Norm norm;       ///< the final norm
+  Linear project;  ///< [projected_width, hidden], 16 bit, or empty
+  Linear matrix;   ///< [vocab, embedding_columns]
 };
+
+/// Bytes on the device.
+int64_t weight_bytes(const LayerWeights& weights);
+int64_t weight_bytes(const EmbeddingWeights& weights);
+int64_t weight_bytes(const HeadWeights& weights);
 
 /// Bytes of f32 values read at a time.
 inline constexpr int64_t kStripBytes = 1 << 20;
@@ -56,8 +76,5 @@ EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, 
 /// `format`: the model's 16-bit format, or w8. A tied head is packed again from the embedding.
 HeadWeights load_head(const Checkpoint& checkpoint, Format format, Backend& backend,
                       Context& context, int64_t strip_bytes = kStripBytes);
-
-/// The 16-bit format that stands for "unquantized" with this checkpoint: bf16 for a float32 one.
-Format format_16bit(const ModelConfig& config);
 
 }  // namespace llmpq

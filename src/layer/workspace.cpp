@@ -21,6 +21,18 @@ class Carver {
   std::byte* next_;
 };
 
+/// Cuts the part of the routes; all empty without experts.
+Routes make_routes(const ModelConfig& config, const Sizes& sizes, float* part) {
+  if (part == nullptr) return {};
+  const int64_t entries = sizes.max_rows * config.experts_per_token;
+  return {.expert = reinterpret_cast<int32_t*>(part),
+          .row_weight = part + entries,
+          .row = reinterpret_cast<int32_t*>(part + 2 * entries),
+          .weight = part + 3 * entries,
+          .begin = reinterpret_cast<int32_t*>(part + 4 * entries),
+          .on_host = std::vector<int32_t>(static_cast<size_t>(config.experts + 1))};
+}
+
 void upload(Backend& backend, const std::vector<float>& from, float* to) {
   if (from.empty()) return;
   const auto context = backend.make_context();
@@ -67,21 +79,26 @@ Workspace::Workspace(const ModelConfig& config, const Sizes& sizes, bool first, 
   projected = carver.take(parts.projected);
   up = carver.take(parts.up);
   gated = config.gated ? carver.take(parts.gated) : up;
+  gathered = carver.take(parts.gathered);
+  router = carver.take(parts.router);
+  routes = make_routes(config, sizes, carver.take(parts.routes));
   cosine = carver.take(parts.cosine);
   sine = carver.take(parts.sine);
   alibi = carver.take(parts.alibi);
   last_hidden = carver.take(parts.last_hidden);
+  projected_last = carver.take(parts.projected_last);
   logits = carver.take(parts.logits);
 
   if (parts.cosine > 0) {
-    const std::vector<float> frequencies = rope_frequencies(config);
+    const std::vector<float> frequencies = rope_frequencies(config, sizes.max_model_len);
     std::vector<float> cosines(static_cast<size_t>(parts.cosine)), sines(cosines.size());
     rope_tables(cosines.data(), sines.data(), sizes.max_model_len,
-                static_cast<int64_t>(frequencies.size()), frequencies.data(), 1.0f);
+                static_cast<int64_t>(frequencies.size()), frequencies.data(),
+                static_cast<float>(config.rope_scaling.attention_factor));
     upload(backend, cosines, cosine);
     upload(backend, sines, sine);
   }
-  if (parts.alibi > 0) upload(backend, alibi_slopes(config.heads), alibi);
+  if (parts.alibi > 0) upload(backend, alibi_slopes(config), alibi);
 }
 
 }  // namespace llmpq

@@ -183,9 +183,10 @@ void fill_bytes(const PlanRequest& request, const TableSetup& setup, BatchChoice
     const int64_t more = std::max<int64_t>(0, last.workspace - middle.workspace);
     row.workspace_bytes = std::max(row.workspace_bytes, static_cast<double>(middle.workspace));
     row.last_bytes = std::max(row.last_bytes, static_cast<double>(last.head + more));
+    const StageMemory first = model.stage(static_cast<int>(rank), 0, 1, 0);
+    row.first_bytes = std::max(row.first_bytes, static_cast<double>(first.embedding));
   }
   row.workspace_bytes += choice.kv_blocks * static_cast<double>(kTableEntryBytes);
-  row.first_bytes = static_cast<double>(embedding_bytes(request.config));
   const auto block = static_cast<double>(kv_block_bytes(request.config, sizes));
   row.kv_bytes_per_layer.assign(setup.classes.size(), choice.kv_blocks * block);
 }

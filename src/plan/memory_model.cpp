@@ -32,7 +32,6 @@ MemoryModel::MemoryModel(const PlanRequest& request, std::span<const Format> for
                          Format head_format, const Sizes& sizes)
     : layers_(static_cast<int64_t>(formats.size())),
       kv_block_(kv_block_bytes(request.config, sizes)),
-      embedding_(embedding_bytes(request.config)),
       link_(request.device_links ? link_bytes(sizes.max_rows * request.config.hidden) : 0) {
   for (const RankMemory& rank : request.ranks) {
     budgets_.push_back(budget_of(rank));
@@ -40,6 +39,7 @@ MemoryModel::MemoryModel(const PlanRequest& request, std::span<const Format> for
   }
   for (const BackendKind kind : {BackendKind::kCpu, BackendKind::kCuda}) {
     KindBytes& bytes = of_kind_[static_cast<size_t>(kind)];
+    bytes.embedding = embedding_bytes(request.config, kind);
     bytes.head = head_bytes(request.config, head_format, kind);
     bytes.workspace = run_bytes(request.config, sizes, kind, false);
     bytes.last_workspace = run_bytes(request.config, sizes, kind, true);
@@ -58,7 +58,7 @@ StageMemory MemoryModel::stage(int rank, int64_t begin, int64_t end, int64_t kv_
   memory.kv_cache = bounded_product(kv_blocks, block_bytes(begin, end));
   const int64_t links = (begin > 0 ? 1 : 0) + (last ? 0 : 1);
   memory.workspace = (last ? bytes.last_workspace : bytes.workspace) + links * link_;
-  memory.embedding = begin == 0 ? embedding_ : 0;
+  memory.embedding = begin == 0 ? bytes.embedding : 0;
   memory.head = last ? bytes.head : 0;
   memory.budget = budgets_.at(static_cast<size_t>(rank));
   return memory;

@@ -48,7 +48,7 @@ class MemoryModel {
   struct KindBytes {
     std::vector<int64_t> weights{0};  ///< [layers + 1] of the layers before
     int64_t workspace = 0, last_workspace = 0;
-    int64_t head = 0;
+    int64_t embedding = 0, head = 0;
   };
   /// Of one KV block on a stage: its layers' parts and the stage's table entry.
   int64_t block_bytes(int64_t begin, int64_t end) const {
@@ -60,8 +60,7 @@ class MemoryModel {
   std::array<KindBytes, 2> of_kind_;
   int64_t layers_ = 0;
   int64_t kv_block_ = 0;  ///< of one layer
-  int64_t embedding_ = 0;
-  int64_t link_ = 0;  ///< of one device link; 0 without
+  int64_t link_ = 0;      ///< of one device link; 0 without
 };
 
 /// Bytes of every stage of the first pipeline: exactly what the stages will allocate.

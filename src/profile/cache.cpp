@@ -37,14 +37,17 @@ fs::path from_environment(const char* name, const char* inside) {
 
 std::string layer_shape(const ModelConfig& c) {
   Hasher hasher;
-  for (const int64_t size :
-       {c.hidden, c.ffn, c.heads, c.kv_heads, c.head_dim, c.vocab, c.rotary_dim})
+  for (const int64_t size : {c.hidden, c.ffn, c.heads, c.kv_heads, c.head_dim, c.vocab,
+                             c.rotary_dim, c.experts, c.experts_per_token, c.projected_width})
     hasher.add(size);
   for (const int kind :
        {static_cast<int>(c.norm), static_cast<int>(c.activation), static_cast<int>(c.position),
         static_cast<int>(c.gated), static_cast<int>(c.qkv_bias), static_cast<int>(c.out_bias),
         static_cast<int>(c.ffn_bias), static_cast<int>(c.norm_bias),
-        static_cast<int>(c.embedding_norm), static_cast<int>(c.checkpoint_type)})
+        static_cast<int>(c.embedding_norm), static_cast<int>(c.checkpoint_type),
+        static_cast<int>(c.norm_place), static_cast<int>(c.parallel),
+        static_cast<int>(c.shared_norm), static_cast<int>(c.qk_norm),
+        static_cast<int>(c.attention_soft_cap > 0), static_cast<int>(c.logit_soft_cap > 0)})
     hasher.add(kind);
   return fmt::format("{:016x}", hasher.value());
 }

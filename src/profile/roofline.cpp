@@ -4,6 +4,7 @@
 #include <array>
 
 #include "kernels/cuda/scratch.hpp"
+#include "layer/step_work.hpp"
 
 namespace llmpq {
 namespace {
@@ -57,16 +58,34 @@ double product_s(const Gpu& gpu, Format format, Product product, double rows) {
   return (bytes + 4 * weights) / (gpu.bandwidth * kCopyBandwidth) + computing;
 }
 
+/// The feed-forward part's products. The weights of all experts that rows reach are read, and each
+/// of these experts has as many rows.
+double feed_forward_s(const Gpu& gpu, const ModelConfig& c, Format format, double rows) {
+  const auto hidden = static_cast<double>(c.hidden), ffn = static_cast<double>(c.ffn);
+  const Product up{static_cast<double>(c.up_rows()), hidden}, down{hidden, ffn};
+  if (c.experts == 0) return product_s(gpu, format, up, rows) + product_s(gpu, format, down, rows);
+  constexpr double kOperations = 6;  // of an expert: gather, round, product, activation, ...
+  const auto experts = static_cast<double>(c.experts);
+  const auto chosen = static_cast<double>(c.experts_per_token);
+  const double reached = reached_experts(c, rows);
+  const double each = std::max(1.0, rows * chosen / reached);
+  return product_s(gpu, Format::kBf16, {experts, hidden}, rows) +
+         reached * (product_s(gpu, format, up, each) + product_s(gpu, format, down, each) +
+                    kOperations * kLaunchS);
+}
+
 /// Everything of a layer but its attention over the keys.
 double layer_s(const Gpu& gpu, const ModelConfig& c, Format format, double rows) {
-  const auto hidden = static_cast<double>(c.hidden), ffn = static_cast<double>(c.ffn);
-  const auto qkv = static_cast<double>(c.qkv_rows()), up = static_cast<double>(c.up_rows());
+  const auto hidden = static_cast<double>(c.hidden);
+  const auto each = static_cast<double>(std::max<int64_t>(1, c.experts_per_token));
+  const double ffn = each * static_cast<double>(c.ffn);
+  const double up = each * static_cast<double>(c.up_rows());
+  const auto qkv = static_cast<double>(c.qkv_rows());
   const auto attended = static_cast<double>(c.heads * c.head_dim);
   const bool rope = c.position == PositionKind::kRope;
-  double seconds = 0;
-  for (const Product product :
-       {Product{qkv, hidden}, Product{hidden, attended}, Product{up, hidden}, Product{hidden, ffn}})
-    seconds += product_s(gpu, format, product, rows);
+  const double seconds = product_s(gpu, format, {qkv, hidden}, rows) +
+                         product_s(gpu, format, {hidden, attended}, rows) +
+                         feed_forward_s(gpu, c, format, rows);
   // f32 activations: two norms and an addition (3 + 4 + 3 of hidden), inputs rounded to 16 bits,
   // outputs of products, rope in place, the activation.
   const double floats = 10 * hidden + 1.5 * (2 * hidden + attended + ffn) + qkv + 2 * hidden + up +

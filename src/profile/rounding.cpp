@@ -5,6 +5,7 @@
 #include <deque>
 #include <future>
 
+#include "kernels/check.hpp"
 #include "kernels/cpu/pack.hpp"
 #include "layer/weights.hpp"
 
@@ -80,6 +81,9 @@ double weighted_error(const Strip& strip, Format format, const std::vector<doubl
 
 std::vector<LayerMatrix> layer_matrices(const ModelConfig& c) {
   using enum TensorRole;
+  CHECK(c.experts == 0, Exit::kUsage,
+        "the indicator of quality does not know mixtures of experts, of which each sees a part of "
+        "the tokens only; choose the layers' formats with --format");
   const int64_t q_rows = c.heads * c.head_dim, kv_rows = c.kv_heads * c.head_dim;
   std::vector<LayerMatrix> all{{kQ, Product::kQkv, q_rows, c.hidden},
                                {kK, Product::kQkv, kv_rows, c.hidden},

@@ -13,15 +13,6 @@
 namespace llmpq {
 namespace {
 
-int64_t bytes_of(const Linear& linear) {
-  return linear.matrix.packed.bytes() + linear.bias.bytes();
-}
-int64_t bytes_of(const Norm& norm) { return norm.weight.bytes() + norm.bias.bytes(); }
-int64_t bytes_of(const LayerWeights& w) {
-  return bytes_of(w.input_norm) + bytes_of(w.qkv) + bytes_of(w.out) + bytes_of(w.post_norm) +
-         bytes_of(w.up) + bytes_of(w.down);
-}
-
 void append(StepResult& result, int64_t sequence, const SampledToken& chosen) {
   result.sequences.push_back(sequence);
   result.tokens.push_back(chosen.token);
@@ -67,17 +58,16 @@ void Stage::load_weights(const Checkpoint& checkpoint) {
   const StagePlan& plan = setup_.plan;
   if (plan.layer_begin == 0) {
     embedding_ = load_embedding(checkpoint, backend_, context_);
-    bytes_ +=
-        embedding_->table.bytes() + embedding_->positions.bytes() + bytes_of(embedding_->norm);
+    bytes_ += weight_bytes(*embedding_);
   }
   for (int64_t layer = plan.layer_begin; layer < plan.layer_end; ++layer) {
     const Format format = plan.formats.at(static_cast<size_t>(layer - plan.layer_begin));
     layers_.push_back(load_layer(checkpoint, layer, format, backend_, context_));
-    bytes_ += bytes_of(layers_.back());
+    bytes_ += weight_bytes(layers_.back());
   }
   if (plan.layer_end == config_.layers) {
     head_ = load_head(checkpoint, setup_.head_format, backend_, context_);
-    bytes_ += bytes_of(head_->norm) + bytes_of(head_->matrix);
+    bytes_ += weight_bytes(*head_);
   }
 }
 
@@ -175,11 +165,11 @@ void Stage::load_hidden(const Step& step, std::span<const std::byte> hidden) {
 
 /// Steps of single rows come again and again with the same sizes, and each of their many operations
 /// is short: they are recorded. A context counts in powers of two, so that the recording serves
-/// until it has doubled. An observer would see only what is recorded. (A meter is a CPU's, which
-/// records nothing.)
+/// until it has doubled. An observer would see only what is recorded, and with experts the host
+/// decides on the way what is launched. (A meter is a CPU's, which records nothing.)
 void Stage::queue_forward(const Rows& rows, RowsView view) {
   RangeList& ranges = view.ranges;
-  if (observer_ || ranges.singles < ranges.count) return forward(view);
+  if (observer_ || config_.experts > 0 || ranges.singles < ranges.count) return forward(view);
   const auto tokens = static_cast<uint64_t>(ranges.most_tokens);
   ranges.most_tokens =
       std::min(static_cast<int64_t>(std::bit_ceil(tokens)), setup_.sizes.max_model_len);

@@ -22,7 +22,7 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> cases;
-  const std::vector<ModelConfig> models = small_models();
+  const std::vector<ModelConfig> models = all_small_models();
   for (size_t model = 0; model < models.size(); ++model) {
     for (const FormatInfo& format : kFormats) {
       const bool float_product = is_16bit(format.format);
@@ -44,7 +44,7 @@ std::vector<Case> cases() {
 
 class Forward : public ::testing::TestWithParam<Case> {
  protected:
-  const RandomCheckpoint checkpoint{small_models()[GetParam().model]};
+  const RandomCheckpoint checkpoint{all_small_models()[GetParam().model]};
   const std::vector<int32_t> tokens = random_tokens(53, checkpoint.config().vocab, 1);
   const std::vector<int32_t> others = random_tokens(40, checkpoint.config().vocab, 2);
 };

@@ -31,6 +31,8 @@ PROMPT_WITH_ALL_LOGITS = 1
 NEW_TOKENS = 20
 MARGIN = 1e-2
 LOGIT_STD = 3.0
+FINAL_NORMS = ("model.norm.weight", "ln_f.weight", "decoder.final_layer_norm.weight",
+               "gpt_neox.final_layer_norm.weight")
 
 ROPE_5 = {"rope_type": "default", "rope_theta": 10000.0}
 LLAMA3_SCALING = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
@@ -48,6 +50,8 @@ class Fixture:
     buffers: bool = False       # adds inv_freq buffers, as older files have them
     shards: int = 1
     effect_of: tuple = ()       # (key, other value): the logits must change if it is changed
+    prompt_tokens: tuple = PROMPT_TOKENS
+    attention: str = "eager"    # as the textbook has it; Falcon's own adds ALiBi twice, "sdpa" once
 
 
 def llama(**changes):
@@ -123,7 +127,7 @@ def make_model(fixture, config_json):
     """The model of a config.json's content, with attention as the textbook has it."""
     config = transformers.CONFIG_MAPPING[fixture.config["model_type"]].from_dict(
         dict(config_json))
-    config._attn_implementation = "eager"
+    config._attn_implementation = fixture.attention
     return getattr(transformers, fixture.architecture)(config).eval().float()
 
 
@@ -140,19 +144,25 @@ def randomize(model, fixture, seed):
             value *= 0.2
         elif tensor.dim() == 1:
             value = 1 + 0.2 * value
-            if name.endswith(("model.norm.weight", "ln_f.weight", "final_layer_norm.weight")):
+            if name.endswith(FINAL_NORMS):
                 value *= torch.sign(normal(tensor))
-        elif "embed" in name or "lm_head" in name:
+        elif "embed" in name or "lm_head" in name or name.endswith(("wte.weight", "wpe.weight")):
             value *= LOGIT_STD / hidden**0.5
         else:
-            value *= 1.4 / tensor.shape[1]**0.5
-            if name.endswith(("fc2.weight", "dense_4h_to_h.weight")):
-                value -= value.mean(dim=1, keepdim=True)
+            inputs = 0 if fixture.config["model_type"] == "gpt2" else -1  # where they stand
+            value *= 1.4 / tensor.shape[inputs]**0.5
+            if name.endswith(("fc2.weight", "dense_4h_to_h.weight", "mlp.c_proj.weight")):
+                value -= value.mean(dim=inputs, keepdim=True)
         value = value.bfloat16().float()
         if fixture.dtype == torch.float16:
             value = value.half().float()
         assert torch.equal(value, value.bfloat16().float())
         tensor.data.copy_(value)
+
+
+def hub_tensors(name, tensor, fixture):
+    """A tensor as the hub's files have it: experts one by one."""
+    return [(name, tensor)]
 
 
 def tensors_of(model, fixture):
@@ -161,7 +171,8 @@ def tensors_of(model, fixture):
     for name, tensor in model.state_dict().items():
         if tied and name == "lm_head.weight":
             continue
-        out[name.removeprefix(fixture.drop_prefix)] = tensor.to(fixture.dtype).contiguous().clone()
+        for hub_name, part in hub_tensors(name, tensor, fixture):
+            out[hub_name.removeprefix(fixture.drop_prefix)] = part.to(fixture.dtype).contiguous().clone()
     if fixture.buffers:
         for layer in range(model.config.num_hidden_layers):
             out[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = torch.arange(
@@ -209,11 +220,12 @@ def numbers(tensor):
     return [float(f"{x:.9g}") for x in tensor.double().tolist()]
 
 
-def expect(model, seed):
+def expect(model, fixture, seed):
     """The content of expected.json, or None if this seed's texts are not clear enough."""
     generator = torch.Generator().manual_seed(seed + 1)
     vocab = model.config.vocab_size
-    prompts = [torch.randint(3, vocab, (n,), generator=generator).tolist() for n in PROMPT_TOKENS]
+    prompts = [torch.randint(3, vocab, (n,), generator=generator).tolist()
+               for n in fixture.prompt_tokens]
     greedy = []
     for prompt in prompts:
         ids, margin = continue_greedily(model, prompt)
@@ -253,10 +265,10 @@ def make(fixture):
         randomize(model, fixture, seed)
         save_model(folder, model, fixture, config_json)
         read_back = getattr(transformers, fixture.architecture).from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager").eval()
+            folder, dtype=torch.float32, attn_implementation=fixture.attention).eval()
         for name, value in model.state_dict().items():
             assert torch.equal(value, read_back.state_dict()[name]), name
-        expected = expect(read_back, seed)
+        expected = expect(read_back, fixture, seed)
         if expected is not None:
             break
     else:

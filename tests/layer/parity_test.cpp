@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "input/checkpoint.hpp"
+#include "reference_model.hpp"
 #include "test_model.hpp"
 
 namespace llmpq {
@@ -84,20 +85,43 @@ TEST_P(Parity, LogitsAreThoseOfTransformers) {
   }
 }
 
+/// All prompts in one batch, of unequal lengths.
 TEST_P(Parity, GreedyTokensAreThoseOfTransformers) {
   Runner run = runner();
-  for (size_t p = 0; p < expected.prompts.size(); ++p) {
-    std::vector<int32_t> tokens = expected.prompts[p], chosen;
-    Logits logits = run.prefill(static_cast<int>(p), tokens, 5);
-    while (chosen.size() < expected.greedy[p].size()) {
-      const auto& last = logits.back();
-      chosen.push_back(
-          static_cast<int32_t>(std::max_element(last.begin(), last.end()) - last.begin()));
-      logits =
-          run.step({{static_cast<int>(p), static_cast<int32_t>(tokens.size()), {chosen.back()}}});
-      tokens.push_back(chosen.back());
+  const size_t count = expected.prompts.size();
+  std::vector<std::vector<int32_t>> tokens = expected.prompts, chosen(count);
+  Logits last;
+  for (size_t p = 0; p < count; ++p)
+    last.push_back(run.prefill(static_cast<int>(p), tokens[p], 5).back());
+  while (chosen[0].size() < expected.greedy[0].size()) {
+    std::vector<Runner::Part> batch;
+    for (size_t p = 0; p < count; ++p) {
+      const auto best = std::max_element(last[p].begin(), last[p].end()) - last[p].begin();
+      chosen[p].push_back(static_cast<int32_t>(best));
+      const auto position = static_cast<int32_t>(tokens[p].size());
+      batch.push_back({static_cast<int>(p), position, {chosen[p].back()}});
+      tokens[p].push_back(chosen[p].back());
     }
-    EXPECT_EQ(chosen, expected.greedy[p]) << "prompt " << p;
+    last = run.step(batch);
+  }
+  for (size_t p = 0; p < count; ++p) EXPECT_EQ(chosen[p], expected.greedy[p]) << "prompt " << p;
+}
+
+/// The plain model is transformers'; in every format the forward pass is the plain model with the
+/// weights that the format holds, that is, with the dequantized ones.
+TEST_P(Parity, EachFormatIsTheDequantizedModel) {
+  const auto& prompt = expected.prompts[2];
+  for (const FormatInfo& format : kFormats) {
+    Runner run(*checkpoint, {.format = format.format});
+    const std::vector<Vector> plain = ReferenceModel(*checkpoint, run.layers()).logits(prompt);
+    const Logits logits = run.prefill(0, prompt, prompt.size());
+    ASSERT_EQ(logits.size(), plain.size());
+    for (size_t t = 0; t < plain.size(); ++t)
+      expect_close(logits[t], {plain[t].begin(), plain[t].end()},
+                   std::string(format.name) + ", position " + std::to_string(t));
+    if (format.format == format_16bit(checkpoint->config()))
+      expect_close({plain.back().begin(), plain.back().end()}, expected.logits_last[2],
+                   "the plain model");
   }
 }
 

@@ -34,7 +34,10 @@ std::vector<Case> cases() {
 class Reference : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Reference, ForwardPassIsThePlainModel) {
-  for (const ModelConfig& config : small_models()) {
+  // Rounding may send a token to another expert: then nothing is close any more.
+  const RunnerSetup& setup = GetParam().setup;
+  const bool exact = setup.activation == ActivationType::kF32 && setup.kv_type == DType::kF32;
+  for (const ModelConfig& config : exact ? all_small_models() : small_models()) {
     const RandomCheckpoint checkpoint(config);
     Runner runner(checkpoint, GetParam().setup);
     const auto tokens = random_tokens(21, config.vocab, 3);

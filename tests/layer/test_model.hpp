@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "input/tensor_shapes.hpp"
 #include "kernels/backend.hpp"
 #include "layer/forward.hpp"
 #include "layer/random.hpp"
@@ -65,8 +66,65 @@ inline ModelConfig small_bloom() {
   return c;
 }
 
+/// Norms around both parts that multiply by 1 + weight, soft caps, norms of each head.
+inline ModelConfig small_gemma() {
+  ModelConfig c = small_llama();
+  c.family = "gemma2";
+  c.activation = ActivationArgs::Kind::kGeluTanh;
+  c.norm_place = NormPlace::kBoth;
+  c.norm_weight_offset = 1;
+  c.qk_norm = true;
+  c.attention_scale = 0.3f;
+  c.attention_soft_cap = 1.5f;
+  c.logit_soft_cap = 20.0f;
+  c.embedding_scale = 2.5f;
+  return c;
+}
+
+/// Attention beside the feed-forward part, a part of each head rotated, fewer KV heads.
+inline ModelConfig small_parallel() {
+  ModelConfig c = small_llama();
+  c.family = "gpt_neox";
+  c.norm = NormArgs::Kind::kLayer;
+  c.activation = ActivationArgs::Kind::kGeluErf;
+  c.gated = false;
+  c.parallel = true;
+  c.rotary_dim = 6;
+  c.qkv_bias = c.out_bias = c.ffn_bias = c.norm_bias = true;
+  return c;
+}
+
+/// Norms after both parts, none at the end, an embedding with fewer columns.
+inline ModelConfig small_opt_350m() {
+  ModelConfig c = small_opt();
+  c.family = "opt_350m";
+  c.norm_place = NormPlace::kAfter;
+  c.final_norm = false;
+  c.projected_width = 36;
+  return c;
+}
+
+/// Five experts, two for each token.
+inline ModelConfig small_experts() {
+  ModelConfig c = small_llama();
+  c.family = "mixtral";
+  c.ffn = 36;
+  c.experts = 5;
+  c.experts_per_token = 2;
+  c.experts_normalized = true;
+  return c;
+}
+
 inline std::vector<ModelConfig> small_models() {
-  return {small_llama(), small_opt(), small_bloom()};
+  return {small_llama(), small_opt(),      small_bloom(),
+          small_gemma(), small_parallel(), small_opt_350m()};
+}
+
+/// Those and the one with experts, which no observer looks at.
+inline std::vector<ModelConfig> all_small_models() {
+  std::vector<ModelConfig> all = small_models();
+  all.push_back(small_experts());
+  return all;
 }
 
 /// Random weights that are bf16 numbers: a function of (role, layer, element).
@@ -86,10 +144,10 @@ class RandomCheckpoint : public Checkpoint {
   }
 
   std::vector<float> read_vector(TensorRole role, int64_t layer) const override {
-    std::vector<float> values(static_cast<size_t>(length(role)));
+    std::vector<float> values(static_cast<size_t>(shape_of(config_, role)->rows));
     for (size_t i = 0; i < values.size(); ++i) {
       const float v = value(role, layer, static_cast<int64_t>(i)) / 4;
-      values[i] = bf16_exact(is_norm_weight(role) ? 1 + v : v);
+      values[i] = bf16_exact(is_norm_weight(role) ? 1 - config_.norm_weight_offset + v : v);
     }
     return values;
   }
@@ -100,26 +158,6 @@ class RandomCheckpoint : public Checkpoint {
   static float value(TensorRole role, int64_t layer, int64_t i) {
     const uint64_t bits = draw_bits(static_cast<uint64_t>(role), static_cast<int32_t>(layer), i);
     return static_cast<float>(static_cast<int64_t>(bits >> 40) - (1 << 23)) * 0x1p-23f;
-  }
-
-  static bool is_norm_weight(TensorRole role) {
-    return role == TensorRole::kInputNorm || role == TensorRole::kPostNorm ||
-           role == TensorRole::kFinalNorm || role == TensorRole::kEmbeddingNorm;
-  }
-
-  int64_t length(TensorRole role) const {
-    switch (role) {
-      case TensorRole::kQBias:
-        return config_.heads * config_.head_dim;
-      case TensorRole::kKBias:
-      case TensorRole::kVBias:
-        return config_.kv_heads * config_.head_dim;
-      case TensorRole::kUpBias:
-      case TensorRole::kGateBias:
-        return config_.ffn;
-      default:
-        return config_.hidden;
-    }
   }
 
   ModelConfig config_;

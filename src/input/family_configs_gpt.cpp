@@ -1,0 +1,53 @@
+// The families with layer norms and a plain feed-forward part, from GPT-2 on.
+#include <nlohmann/json.hpp>
+
+#include "input/config_parts.hpp"
+
+namespace llmpq {
+
+void read_opt(const ConfigReader& reader, ModelConfig& config) {
+  config.layers = reader.size("num_hidden_layers", kMostLayers);
+  config.hidden = reader.size("hidden_size", kMostHidden);
+  config.ffn = reader.size("ffn_dim", kMostFfn);
+  config.vocab = reader.size("vocab_size", kMostVocab);
+  config.max_positions = reader.size("max_position_embeddings", kMostPositions);
+  read_heads(reader, config, "num_attention_heads");
+  set_layer_norm(config, 1e-5);  // no key for it
+  config.activation = read_activation(reader, "activation_function", "relu");
+  config.gated = false;
+  config.position = PositionKind::kLearned;
+  config.position_offset = 2;
+  set_biases(config, reader.flag_or("enable_bias", true));
+  config.tied_head = reader.flag_or("tie_word_embeddings", true);
+  config.window.assign(static_cast<size_t>(config.layers), 0);
+  if (!reader.flag_or("do_layer_norm_before", true))
+    reader.refuse("do_layer_norm_before",
+                  "true (OPT-350m's norm after attention is not supported)");
+  if (reader.size_or("word_embed_proj_dim", kMostHidden, config.hidden) != config.hidden)
+    reader.refuse("word_embed_proj_dim", fmt::format("hidden_size ({}); a projection beside the "
+                                                     "embedding is not supported",
+                                                     config.hidden));
+  if (!reader.flag_or("layer_norm_elementwise_affine", true))
+    reader.refuse("layer_norm_elementwise_affine", "true (a norm without weight is not supported)");
+  reader.refuse_if_set("_remove_final_layer_norm");
+}
+
+void read_bloom(const ConfigReader& reader, ModelConfig& config) {
+  config.layers = reader.size(reader.first_of({"n_layer", "num_hidden_layers"}), kMostLayers);
+  config.hidden = reader.size(reader.first_of({"hidden_size", "n_embed"}), kMostHidden);
+  config.ffn = 4 * config.hidden;
+  config.vocab = reader.size("vocab_size", kMostVocab);
+  config.max_positions = reader.size_or("seq_length", kMostPositions, 2048);
+  read_heads(reader, config, reader.first_of({"n_head", "num_attention_heads"}));
+  set_layer_norm(config, reader.number_or("layer_norm_epsilon", 0, 1, 1e-5));
+  config.activation = ActivationArgs::Kind::kGeluTanh;
+  config.gated = false;
+  config.position = PositionKind::kAlibi;
+  config.embedding_norm = true;
+  set_biases(config, true);
+  config.tied_head = reader.flag_or("tie_word_embeddings", true);
+  config.window.assign(static_cast<size_t>(config.layers), 0);
+  reader.refuse_if_set("apply_residual_connection_post_layernorm");
+}
+
+}  // namespace llmpq

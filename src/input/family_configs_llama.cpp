@@ -1,0 +1,61 @@
+// The families that are built like Llama: RMS norms, a gated feed-forward part, rotary positions.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "input/config_parts.hpp"
+
+namespace llmpq {
+namespace {
+
+/// The keys that the Llama-like families share.
+void read_llama_like(const ConfigReader& reader, ModelConfig& config, const RopeKeys& keys = {}) {
+  config.layers = reader.size("num_hidden_layers", kMostLayers);
+  config.hidden = reader.size("hidden_size", kMostHidden);
+  config.ffn = reader.size("intermediate_size", kMostFfn);
+  config.vocab = reader.size("vocab_size", kMostVocab);
+  config.max_positions = reader.size("max_position_embeddings", kMostPositions);
+  read_grouped_heads(reader, config);
+  config.norm = NormArgs::Kind::kRms;
+  config.norm_eps = static_cast<float>(reader.number_or("rms_norm_eps", 0, 1, 1e-6));
+  config.activation = read_activation(reader, "hidden_act", "silu");
+  config.gated = true;
+  config.tied_head = reader.flag_or("tie_word_embeddings", false);
+  config.window.assign(static_cast<size_t>(config.layers), 0);
+  read_rope(reader, config, keys);
+}
+
+/// The window holds from layer max_window_layers on, if it is in use at all.
+void read_qwen_windows(const ConfigReader& reader, ModelConfig& config) {
+  const bool slides = reader.flag_or("use_sliding_window", false);
+  const int64_t window = slides ? sliding_window_of(reader) : 0;
+  int64_t first = 28;  // transformers' default
+  if (reader.has("max_window_layers") && reader.at("max_window_layers") == 0) {
+    first = 0;
+  } else if (reader.has("max_window_layers")) {
+    first = reader.size("max_window_layers", kMostLayers);
+  }
+  read_windows(reader, config, window, first);
+}
+
+}  // namespace
+
+void read_llama(const ConfigReader& reader, ModelConfig& config) {
+  read_llama_like(reader, config);
+  config.qkv_bias = config.out_bias = reader.flag_or("attention_bias", false);
+  config.ffn_bias = reader.flag_or("mlp_bias", false);
+}
+
+void read_mistral(const ConfigReader& reader, ModelConfig& config) {
+  reader.at("num_key_value_heads");  // its default in transformers is 8, whatever the heads
+  read_llama_like(reader, config);
+  read_windows(reader, config, sliding_window_of(reader), 0);
+}
+
+void read_qwen2(const ConfigReader& reader, ModelConfig& config) {
+  reader.at("num_key_value_heads");  // its default in transformers is 32, whatever the heads
+  read_llama_like(reader, config);
+  config.qkv_bias = true;
+  read_qwen_windows(reader, config);
+}
+
+}  // namespace llmpq

@@ -1,0 +1,49 @@
+// What the config readers of single families decide. That the rest is read right is shown by
+// tests/layer/parity_test.cpp, family by family.
+#include "input/family_configs.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "input/model_files.hpp"
+#include "input/tensor_shapes.hpp"
+
+namespace llmpq {
+namespace {
+
+using nlohmann::json;
+using test::expect_error;
+
+ModelConfig parse(const json& config) {
+  return parse_model_config(config.dump(), "", "folder/config.json");
+}
+
+/// The base with one key changed.
+json with(json config, const char* key, const json& value) {
+  config[key] = value;
+  return config;
+}
+
+template <typename... Parts>
+void expect_refused(const json& config, const Parts&... parts) {
+  expect_error([&] { parse(config); }, Exit::kModel, parts...);
+}
+
+TEST(RopeConfig, YarnsAttentionFactorIsByTheScalingsFactor) {
+  json config = json::parse(R"({"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2,
+    "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 100,
+    "max_position_embeddings": 4096,
+    "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}})");
+  EXPECT_NEAR(parse(config).rope_scaling.attention_factor, 0.1 * std::log(4.0) + 1, 1e-12);
+  EXPECT_EQ(parse(config).rope_scaling.original_max_positions, 1024);
+  config["rope_scaling"]["attention_factor"] = 1.5;
+  EXPECT_EQ(parse(config).rope_scaling.attention_factor, 1.5);
+  config["rope_scaling"].erase("factor");
+  expect_refused(config, "rope_scaling: factor: missing");
+}
+
+}  // namespace
+}  // namespace llmpq
