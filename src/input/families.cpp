@@ -24,6 +24,8 @@ constexpr Family kFamilies[] = {
      QkvLayout::kSeparate},
     {"qwen2", "Qwen2ForCausalLM", "Qwen2, Qwen2.5", read_qwen2, kLlamaTensors, kLlamaPrefixes,
      QkvLayout::kSeparate},
+    {"qwen3", "Qwen3ForCausalLM", "Qwen3", read_qwen3, kQwen3Tensors, kLlamaPrefixes,
+     QkvLayout::kSeparate},
     {"opt", "OPTForCausalLM", "OPT", read_opt, kOptTensors, kOptPrefixes, QkvLayout::kSeparate},
     {"bloom", "BloomForCausalLM", "BLOOM", read_bloom, kBloomTensors, kTransformerPrefixes,
      QkvLayout::kPerKvHead},

@@ -23,6 +23,7 @@ inline constexpr int64_t kMostPositions = int64_t{1} << 28;
 void read_llama(const ConfigReader& reader, ModelConfig& config);
 void read_mistral(const ConfigReader& reader, ModelConfig& config);
 void read_qwen2(const ConfigReader& reader, ModelConfig& config);
+void read_qwen3(const ConfigReader& reader, ModelConfig& config);
 void read_opt(const ConfigReader& reader, ModelConfig& config);
 void read_bloom(const ConfigReader& reader, ModelConfig& config);
 

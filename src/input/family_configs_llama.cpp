@@ -58,4 +58,13 @@ void read_qwen2(const ConfigReader& reader, ModelConfig& config) {
   read_qwen_windows(reader, config);
 }
 
+void read_qwen3(const ConfigReader& reader, ModelConfig& config) {
+  reader.at("num_key_value_heads");  // their defaults in transformers are 32 and 128,
+  reader.at("head_dim");             // whatever the other sizes
+  read_llama_like(reader, config);
+  config.qk_norm = true;
+  config.qkv_bias = config.out_bias = reader.flag_or("attention_bias", false);
+  read_qwen_windows(reader, config);
+}
+
 }  // namespace llmpq

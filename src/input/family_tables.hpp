@@ -52,6 +52,12 @@ constexpr TensorName kLlamaFeedForward[] = {
 
 constexpr auto kLlamaTensors = joined(kLlamaAttention, kLlamaFeedForward);
 
+constexpr TensorName kHeadNorms[] = {
+    {Role::kQNorm, "layers.{}.self_attn.q_norm.weight"},
+    {Role::kKNorm, "layers.{}.self_attn.k_norm.weight"},
+};
+constexpr auto kQwen3Tensors = joined(kLlamaTensors, kHeadNorms);
+
 constexpr TensorName kOptTensors[] = {
     {Role::kEmbedding, "embed_tokens.weight"},
     {Role::kPositionEmbedding, "embed_positions.weight"},

@@ -45,5 +45,15 @@ TEST(RopeConfig, YarnsAttentionFactorIsByTheScalingsFactor) {
   expect_refused(config, "rope_scaling: factor: missing");
 }
 
+TEST(Qwen3Config, WantsTheKeysWhoseDefaultsDoNotFollowTheOthers) {
+  const json config = json::parse(R"({"model_type": "qwen3", "hidden_size": 64,
+    "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 100,
+    "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 4096})");
+  EXPECT_TRUE(parse(config).qk_norm);
+  EXPECT_FALSE(parse(config).qkv_bias);
+  EXPECT_EQ(parse(config).head_dim, 32);
+  expect_refused(with(config, "head_dim", nullptr), "head_dim: missing");
+}
+
 }  // namespace
 }  // namespace llmpq
