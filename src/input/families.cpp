@@ -26,6 +26,8 @@ constexpr Family kFamilies[] = {
      QkvLayout::kSeparate},
     {"qwen3", "Qwen3ForCausalLM", "Qwen3", read_qwen3, kQwen3Tensors, kLlamaPrefixes,
      QkvLayout::kSeparate},
+    {"phi3", "Phi3ForCausalLM", "Phi-3, Phi-3.5, Phi-4-mini", read_phi3, kPhi3Tensors,
+     kLlamaPrefixes, QkvLayout::kOneAfterTheOther},
     {"opt", "OPTForCausalLM", "OPT", read_opt, kOptTensors, kOptPrefixes, QkvLayout::kSeparate},
     {"bloom", "BloomForCausalLM", "BLOOM", read_bloom, kBloomTensors, kTransformerPrefixes,
      QkvLayout::kPerKvHead},

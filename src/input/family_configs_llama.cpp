@@ -67,4 +67,12 @@ void read_qwen3(const ConfigReader& reader, ModelConfig& config) {
   read_qwen_windows(reader, config);
 }
 
+void read_phi3(const ConfigReader& reader, ModelConfig& config) {
+  read_llama_like(reader, config, {.partial = true});
+  if (!reader.has("rms_norm_eps")) config.norm_eps = 1e-5f;  // transformers' default for it
+  const int64_t window =
+      reader.has("sliding_window") ? reader.size("sliding_window", kMostPositions) : 0;
+  read_windows(reader, config, window, 0);
+}
+
 }  // namespace llmpq

@@ -58,6 +58,21 @@ constexpr TensorName kHeadNorms[] = {
 };
 constexpr auto kQwen3Tensors = joined(kLlamaTensors, kHeadNorms);
 
+constexpr TensorName kPhi3Tensors[] = {
+    {Role::kEmbedding, "embed_tokens.weight"},
+    {Role::kFinalNorm, "norm.weight"},
+    {Role::kHead, "lm_head.weight"},
+    {Role::kInputNorm, "layers.{}.input_layernorm.weight"},
+    {Role::kQ, "layers.{}.self_attn.qkv_proj.weight"},
+    {Role::kK, "layers.{}.self_attn.qkv_proj.weight"},
+    {Role::kV, "layers.{}.self_attn.qkv_proj.weight"},
+    {Role::kOut, "layers.{}.self_attn.o_proj.weight"},
+    {Role::kPostNorm, "layers.{}.post_attention_layernorm.weight"},
+    {Role::kGate, "layers.{}.mlp.gate_up_proj.weight"},
+    {Role::kUp, "layers.{}.mlp.gate_up_proj.weight"},
+    {Role::kDown, "layers.{}.mlp.down_proj.weight"},
+};
+
 constexpr TensorName kOptTensors[] = {
     {Role::kEmbedding, "embed_tokens.weight"},
     {Role::kPositionEmbedding, "embed_positions.weight"},

@@ -55,5 +55,25 @@ TEST(Qwen3Config, WantsTheKeysWhoseDefaultsDoNotFollowTheOthers) {
   expect_refused(with(config, "head_dim", nullptr), "head_dim: missing");
 }
 
+TEST(Phi3Config, ReadsLongRope) {
+  json config = json::parse(R"({"model_type": "phi3", "hidden_size": 64, "num_hidden_layers": 2,
+    "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 100,
+    "max_position_embeddings": 4096, "original_max_position_embeddings": 1024,
+    "partial_rotary_factor": 0.75,
+    "rope_scaling": {"type": "su", "short_factor": [1, 1, 1, 1.5, 2, 3],
+                     "long_factor": [1, 2, 4, 8, 16, 32]}})");
+  const ModelConfig c = parse(config);
+  EXPECT_EQ(c.rotary_dim, 12);
+  EXPECT_EQ(c.rope_scaling.kind, RopeScaling::Kind::kLongRope);
+  EXPECT_EQ(c.rope_scaling.original_max_positions, 1024);
+  EXPECT_NEAR(c.rope_scaling.attention_factor, std::sqrt(1 + std::log(4.0) / std::log(1024.0)),
+              1e-12);
+  EXPECT_EQ(c.window, (std::vector<int64_t>{0, 0}));
+  config["rope_scaling"]["long_factor"] = {1, 2, 3};
+  expect_refused(config, "rope_scaling: long_factor: want 6 numbers");
+  config["rope_scaling"]["long_factor"] = {1, 2, 3, 4, 5, 0};
+  expect_refused(config, "rope_scaling: long_factor: want 6 numbers");
+}
+
 }  // namespace
 }  // namespace llmpq

@@ -37,6 +37,7 @@ FINAL_NORMS = ("model.norm.weight", "ln_f.weight", "decoder.final_layer_norm.wei
 ROPE_5 = {"rope_type": "default", "rope_theta": 10000.0}
 LLAMA3_SCALING = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                   "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+LONG_ROPE = ([1.0, 1.05, 1.1, 1.3, 1.6, 2.0], [1.2, 2.0, 3.5, 5.0, 9.0, 14.0])
 
 
 @dataclasses.dataclass
@@ -102,6 +103,22 @@ FIXTURES = [
                   rope_scaling={"rope_type": "yarn", "factor": 4.0,
                                 "original_max_position_embeddings": 32}),
             effect_of=("rope_scaling", None)),
+    Fixture("phi3_short", "Phi3ForCausalLM",
+            llama(model_type="phi3", torch_dtype="bfloat16", num_hidden_layers=2,
+                  original_max_position_embeddings=128, max_position_embeddings=512,
+                  sliding_window=11, pad_token_id=0,
+                  rope_scaling={"type": "longrope", "short_factor": LONG_ROPE[0],
+                                "long_factor": LONG_ROPE[1]}),
+            effect_of=("sliding_window", None)),
+    Fixture("phi3_long", "Phi3ForCausalLM",
+            llama(model_type="phi3", dtype="bfloat16", num_hidden_layers=2, hidden_size=64,
+                  original_max_position_embeddings=16, max_position_embeddings=128,
+                  pad_token_id=0,
+                  rope_parameters={"rope_type": "longrope", "rope_theta": 10000.0,
+                                   "partial_rotary_factor": 0.75,
+                                   "short_factor": LONG_ROPE[0], "long_factor": LONG_ROPE[1]}),
+            prompt_tokens=(17, 18, 23, 34),
+            effect_of=("original_max_position_embeddings", 128)),
     Fixture("opt", "OPTForCausalLM",
             dict(model_type="opt", hidden_size=48, word_embed_proj_dim=48, ffn_dim=96,
                  num_hidden_layers=3, num_attention_heads=4, vocab_size=140,
