@@ -28,6 +28,8 @@ constexpr Family kFamilies[] = {
      QkvLayout::kSeparate},
     {"phi3", "Phi3ForCausalLM", "Phi-3, Phi-3.5, Phi-4-mini", read_phi3, kPhi3Tensors,
      kLlamaPrefixes, QkvLayout::kOneAfterTheOther},
+    {"gemma2", "Gemma2ForCausalLM", "Gemma 2", read_gemma2, kGemma2Tensors, kLlamaPrefixes,
+     QkvLayout::kSeparate},
     {"opt", "OPTForCausalLM", "OPT", read_opt, kOptTensors, kOptPrefixes, QkvLayout::kSeparate},
     {"bloom", "BloomForCausalLM", "BLOOM", read_bloom, kBloomTensors, kTransformerPrefixes,
      QkvLayout::kPerKvHead},

@@ -37,6 +37,12 @@ void read_qwen_windows(const ConfigReader& reader, ModelConfig& config) {
   read_windows(reader, config, window, first);
 }
 
+/// In transformers an absent key means `otherwise`, null means none (0).
+float soft_cap(const ConfigReader& reader, std::string_view key, double otherwise) {
+  if (reader.mentions(key) && !reader.has(key)) return 0;
+  return static_cast<float>(reader.number_or(key, 1e-3, 1e9, otherwise));
+}
+
 }  // namespace
 
 void read_llama(const ConfigReader& reader, ModelConfig& config) {
@@ -73,6 +79,24 @@ void read_phi3(const ConfigReader& reader, ModelConfig& config) {
   const int64_t window =
       reader.has("sliding_window") ? reader.size("sliding_window", kMostPositions) : 0;
   read_windows(reader, config, window, 0);
+}
+
+void read_gemma2(const ConfigReader& reader, ModelConfig& config) {
+  reader.at("num_key_value_heads");  // their defaults in transformers are 4 and 256,
+  reader.at("head_dim");             // whatever the other sizes
+  read_llama_like(reader, config);
+  config.activation = read_activation(reader, "hidden_activation", "gelu_pytorch_tanh");
+  config.tied_head = reader.flag_or("tie_word_embeddings", true);
+  config.qkv_bias = config.out_bias = reader.flag_or("attention_bias", false);
+  config.norm_place = NormPlace::kBoth;
+  config.norm_weight_offset = 1;
+  config.embedding_scale = std::sqrt(static_cast<float>(config.hidden));
+  const double scalar = reader.number_or("query_pre_attn_scalar", 1e-6, 1e9, 256);
+  config.attention_scale = static_cast<float>(1 / std::sqrt(scalar));
+  config.attention_soft_cap = soft_cap(reader, "attn_logit_softcapping", 50);
+  config.logit_soft_cap = soft_cap(reader, "final_logit_softcapping", 30);
+  read_windows(reader, config, sliding_window_of(reader), 0, 2);
+  reader.refuse_if_set("use_bidirectional_attention");
 }
 
 }  // namespace llmpq

@@ -73,6 +73,27 @@ constexpr TensorName kPhi3Tensors[] = {
     {Role::kDown, "layers.{}.mlp.down_proj.weight"},
 };
 
+constexpr TensorName kGemma2Tensors[] = {
+    {Role::kEmbedding, "embed_tokens.weight"},
+    {Role::kFinalNorm, "norm.weight"},
+    {Role::kHead, "lm_head.weight"},
+    {Role::kInputNorm, "layers.{}.input_layernorm.weight"},
+    {Role::kQ, "layers.{}.self_attn.q_proj.weight"},
+    {Role::kK, "layers.{}.self_attn.k_proj.weight"},
+    {Role::kV, "layers.{}.self_attn.v_proj.weight"},
+    {Role::kQBias, "layers.{}.self_attn.q_proj.bias"},
+    {Role::kKBias, "layers.{}.self_attn.k_proj.bias"},
+    {Role::kVBias, "layers.{}.self_attn.v_proj.bias"},
+    {Role::kOut, "layers.{}.self_attn.o_proj.weight"},
+    {Role::kOutBias, "layers.{}.self_attn.o_proj.bias"},
+    {Role::kAttentionNorm, "layers.{}.post_attention_layernorm.weight"},
+    {Role::kPostNorm, "layers.{}.pre_feedforward_layernorm.weight"},
+    {Role::kGate, "layers.{}.mlp.gate_proj.weight"},
+    {Role::kUp, "layers.{}.mlp.up_proj.weight"},
+    {Role::kDown, "layers.{}.mlp.down_proj.weight"},
+    {Role::kFeedForwardNorm, "layers.{}.post_feedforward_layernorm.weight"},
+};
+
 constexpr TensorName kOptTensors[] = {
     {Role::kEmbedding, "embed_tokens.weight"},
     {Role::kPositionEmbedding, "embed_positions.weight"},

@@ -75,5 +75,20 @@ TEST(Phi3Config, ReadsLongRope) {
   expect_refused(config, "rope_scaling: long_factor: want 6 numbers");
 }
 
+TEST(Gemma2Config, EveryOtherLayerSlidesAndNullTakesACapAway) {
+  const json config = json::parse(R"({"model_type": "gemma2", "hidden_size": 64,
+    "num_hidden_layers": 3, "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 100,
+    "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 4096,
+    "query_pre_attn_scalar": 16, "sliding_window": 100})");
+  const ModelConfig c = parse(config);
+  EXPECT_EQ(c.window, (std::vector<int64_t>{100, 0, 100}));
+  EXPECT_EQ(c.attention_scale, 0.25f);
+  EXPECT_EQ(c.embedding_scale, 8.0f);
+  EXPECT_EQ(c.attention_soft_cap, 50.0f);
+  EXPECT_TRUE(c.tied_head);
+  EXPECT_EQ(parse(with(config, "final_logit_softcapping", nullptr)).logit_soft_cap, 0.0f);
+  expect_refused(with(config, "use_bidirectional_attention", true), "use_bidirectional_attention");
+}
+
 }  // namespace
 }  // namespace llmpq

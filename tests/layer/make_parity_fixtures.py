@@ -119,6 +119,14 @@ FIXTURES = [
                                    "short_factor": LONG_ROPE[0], "long_factor": LONG_ROPE[1]}),
             prompt_tokens=(17, 18, 23, 34),
             effect_of=("original_max_position_embeddings", 128)),
+    Fixture("gemma2", "Gemma2ForCausalLM",
+            dict(model_type="gemma2", hidden_size=48, intermediate_size=80, num_hidden_layers=3,
+                 num_attention_heads=4, num_key_value_heads=2, head_dim=16, vocab_size=128,
+                 max_position_embeddings=128, query_pre_attn_scalar=20, sliding_window=6,
+                 attn_logit_softcapping=2.0, final_logit_softcapping=9.0,
+                 hidden_activation="gelu_pytorch_tanh", rms_norm_eps=1e-6, rope_theta=10000.0,
+                 bos_token_id=2, eos_token_id=1, pad_token_id=0, torch_dtype="bfloat16"),
+            effect_of=("attn_logit_softcapping", None)),
     Fixture("opt", "OPTForCausalLM",
             dict(model_type="opt", hidden_size=48, word_embed_proj_dim=48, ffn_dim=96,
                  num_hidden_layers=3, num_attention_heads=4, vocab_size=140,
@@ -169,6 +177,10 @@ def randomize(model, fixture, seed):
             value = 1 + 0.2 * value
             if name.endswith(FINAL_NORMS):
                 value *= torch.sign(normal(tensor))
+            if fixture.config["model_type"] == "gemma2":
+                if "layernorm" in name and "post_" in name:
+                    value *= 3  # so that the scaled embedding is not all there is
+                value -= 1  # its norms multiply by 1 + weight
         elif "embed" in name or "lm_head" in name or name.endswith(("wte.weight", "wpe.weight")):
             value *= LOGIT_STD / hidden**0.5
         else:
