@@ -20,16 +20,17 @@ void read_opt(const ConfigReader& reader, ModelConfig& config) {
   set_biases(config, reader.flag_or("enable_bias", true));
   config.tied_head = reader.flag_or("tie_word_embeddings", true);
   config.window.assign(static_cast<size_t>(config.layers), 0);
-  if (!reader.flag_or("do_layer_norm_before", true))
-    reader.refuse("do_layer_norm_before",
-                  "true (OPT-350m's norm after attention is not supported)");
-  if (reader.size_or("word_embed_proj_dim", kMostHidden, config.hidden) != config.hidden)
-    reader.refuse("word_embed_proj_dim", fmt::format("hidden_size ({}); a projection beside the "
-                                                     "embedding is not supported",
-                                                     config.hidden));
+  if (!reader.flag_or("do_layer_norm_before", true)) {  // OPT-350m
+    config.norm_place = NormPlace::kAfter;
+    config.final_norm = false;
+  }
+  const int64_t columns = reader.size_or("word_embed_proj_dim", kMostHidden, config.hidden);
+  if (columns > config.hidden)
+    reader.refuse("word_embed_proj_dim", fmt::format("at most hidden_size ({})", config.hidden));
+  if (columns < config.hidden) config.projected_width = columns;
   if (!reader.flag_or("layer_norm_elementwise_affine", true))
     reader.refuse("layer_norm_elementwise_affine", "true (a norm without weight is not supported)");
-  reader.refuse_if_set("_remove_final_layer_norm");
+  if (reader.flag_or("_remove_final_layer_norm", false)) config.final_norm = false;
 }
 
 void read_bloom(const ConfigReader& reader, ModelConfig& config) {

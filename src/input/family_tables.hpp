@@ -97,6 +97,8 @@ constexpr TensorName kGemma2Tensors[] = {
 constexpr TensorName kOptTensors[] = {
     {Role::kEmbedding, "embed_tokens.weight"},
     {Role::kPositionEmbedding, "embed_positions.weight"},
+    {Role::kProjectIn, "project_in.weight"},
+    {Role::kProjectOut, "project_out.weight"},
     {Role::kFinalNorm, "final_layer_norm.weight"},
     {Role::kFinalNormBias, "final_layer_norm.bias"},
     {Role::kHead, "lm_head.weight"},

@@ -202,9 +202,12 @@ TEST(ModelConfig, RefusesWhatOptMayHaveAndWeHaveNot) {
     config[key] = value;
     return config;
   };
-  expect_refused(with("do_layer_norm_before", false), "do_layer_norm_before: want true");
-  expect_refused(with("word_embed_proj_dim", 512), "word_embed_proj_dim: want hidden_size (2048)");
-  expect_refused(with("_remove_final_layer_norm", true), "_remove_final_layer_norm: want false");
+  expect_refused(with("word_embed_proj_dim", 2049),
+                 "word_embed_proj_dim: want at most hidden_size (2048)");
+  EXPECT_EQ(parse(with("word_embed_proj_dim", 512)).embedding_columns(), 512);
+  EXPECT_EQ(parse(with("do_layer_norm_before", false)).norm_place, NormPlace::kAfter);
+  EXPECT_FALSE(parse(with("do_layer_norm_before", false)).final_norm);
+  EXPECT_FALSE(parse(with("_remove_final_layer_norm", true)).final_norm);
   expect_refused(with("layer_norm_elementwise_affine", false), "layer_norm_elementwise_affine");
   expect_refused(with("activation_function", "tanh"), "want silu, relu, gelu", "\"tanh\"");
   EXPECT_FALSE(parse(with("enable_bias", false)).qkv_bias);
