@@ -33,6 +33,8 @@ constexpr Family kFamilies[] = {
     {"opt", "OPTForCausalLM", "OPT", read_opt, kOptTensors, kOptPrefixes, QkvLayout::kSeparate},
     {"bloom", "BloomForCausalLM", "BLOOM", read_bloom, kBloomTensors, kTransformerPrefixes,
      QkvLayout::kPerKvHead},
+    {"gpt2", "GPT2LMHeadModel", "GPT-2", read_gpt2, kGpt2Tensors, kTransformerPrefixes,
+     QkvLayout::kOneAfterTheOther, true},
 };
 
 constexpr string_view kBufferEndings[] = {"rotary_emb.inv_freq",    ".attn.bias",

@@ -51,4 +51,25 @@ void read_bloom(const ConfigReader& reader, ModelConfig& config) {
   reader.refuse_if_set("apply_residual_connection_post_layernorm");
 }
 
+void read_gpt2(const ConfigReader& reader, ModelConfig& config) {
+  config.layers = reader.size(reader.first_of({"n_layer", "num_hidden_layers"}), kMostLayers);
+  config.hidden = reader.size(reader.first_of({"n_embd", "hidden_size"}), kMostHidden);
+  config.ffn = reader.size_or("n_inner", kMostFfn, 4 * config.hidden);
+  config.vocab = reader.size("vocab_size", kMostVocab);
+  config.max_positions =
+      reader.size(reader.first_of({"n_positions", "max_position_embeddings"}), kMostPositions);
+  read_heads(reader, config, reader.first_of({"n_head", "num_attention_heads"}));
+  set_layer_norm(config, reader.number_or("layer_norm_epsilon", 0, 1, 1e-5));
+  config.activation = read_activation(reader, "activation_function", "gelu_new");
+  config.gated = false;
+  config.position = PositionKind::kLearned;
+  set_biases(config, true);
+  config.tied_head = reader.flag_or("tie_word_embeddings", true);
+  config.window.assign(static_cast<size_t>(config.layers), 0);
+  if (!reader.flag_or("scale_attn_weights", true))
+    reader.refuse("scale_attn_weights", "true (attention without a scale is not supported)");
+  reader.refuse_if_set("scale_attn_by_inverse_layer_idx");
+  reader.refuse_if_set("add_cross_attention");
+}
+
 }  // namespace llmpq

@@ -145,6 +145,20 @@ constexpr TensorName kBloomTensors[] = {
     {Role::kDownBias, "h.{}.mlp.dense_4h_to_h.bias"},
 };
 
+constexpr TensorName kGpt2Tensors[] = {
+    {Role::kEmbedding, "wte.weight"},          {Role::kPositionEmbedding, "wpe.weight"},
+    {Role::kFinalNorm, "ln_f.weight"},         {Role::kFinalNormBias, "ln_f.bias"},
+    {Role::kHead, "lm_head.weight"},           {Role::kInputNorm, "h.{}.ln_1.weight"},
+    {Role::kInputNormBias, "h.{}.ln_1.bias"},  {Role::kQ, "h.{}.attn.c_attn.weight"},
+    {Role::kK, "h.{}.attn.c_attn.weight"},     {Role::kV, "h.{}.attn.c_attn.weight"},
+    {Role::kQBias, "h.{}.attn.c_attn.bias"},   {Role::kKBias, "h.{}.attn.c_attn.bias"},
+    {Role::kVBias, "h.{}.attn.c_attn.bias"},   {Role::kOut, "h.{}.attn.c_proj.weight"},
+    {Role::kOutBias, "h.{}.attn.c_proj.bias"}, {Role::kPostNorm, "h.{}.ln_2.weight"},
+    {Role::kPostNormBias, "h.{}.ln_2.bias"},   {Role::kUp, "h.{}.mlp.c_fc.weight"},
+    {Role::kDown, "h.{}.mlp.c_proj.weight"},   {Role::kUpBias, "h.{}.mlp.c_fc.bias"},
+    {Role::kDownBias, "h.{}.mlp.c_proj.bias"},
+};
+
 constexpr std::string_view kLlamaPrefixes[] = {"model."};
 constexpr std::string_view kOptPrefixes[] = {"model.decoder.", "decoder."};
 constexpr std::string_view kTransformerPrefixes[] = {"transformer."};

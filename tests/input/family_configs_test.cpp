@@ -90,5 +90,15 @@ TEST(Gemma2Config, EveryOtherLayerSlidesAndNullTakesACapAway) {
   expect_refused(with(config, "use_bidirectional_attention", true), "use_bidirectional_attention");
 }
 
+TEST(Gpt2Config, RefusesOtherAttentionScales) {
+  const json config = json::parse(R"({"model_type": "gpt2", "n_embd": 64, "n_layer": 2,
+    "n_head": 4, "n_positions": 128, "vocab_size": 100})");
+  EXPECT_EQ(parse(config).ffn, 256);
+  EXPECT_EQ(parse(config).position, PositionKind::kLearned);
+  expect_refused(with(config, "scale_attn_weights", false), "scale_attn_weights: want true");
+  expect_refused(with(config, "scale_attn_by_inverse_layer_idx", true),
+                 "scale_attn_by_inverse_layer_idx: want false");
+}
+
 }  // namespace
 }  // namespace llmpq

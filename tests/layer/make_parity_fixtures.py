@@ -158,6 +158,11 @@ FIXTURES = [
             dict(model_type="bloom", hidden_size=56, n_layer=2, n_head=8, vocab_size=120,
                  layer_norm_epsilon=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=3,
                  dtype="bfloat16", seq_length=128)),
+    Fixture("gpt2", "GPT2LMHeadModel",
+            dict(model_type="gpt2", n_embd=48, n_layer=2, n_head=4, n_positions=96, n_ctx=96,
+                 vocab_size=128, activation_function="gelu_new", layer_norm_epsilon=1e-5,
+                 bos_token_id=2, eos_token_id=2, dtype="bfloat16"),
+            drop_prefix="transformer."),
 ]
 
 
