@@ -35,6 +35,8 @@ constexpr Family kFamilies[] = {
      QkvLayout::kPerKvHead},
     {"gpt2", "GPT2LMHeadModel", "GPT-2", read_gpt2, kGpt2Tensors, kTransformerPrefixes,
      QkvLayout::kOneAfterTheOther, true},
+    {"gpt_neox", "GPTNeoXForCausalLM", "GPT-NeoX, Pythia", read_gpt_neox, kGptNeoxTensors,
+     kGptNeoxPrefixes, QkvLayout::kPerKvHead},
 };
 
 constexpr string_view kBufferEndings[] = {"rotary_emb.inv_freq",    ".attn.bias",

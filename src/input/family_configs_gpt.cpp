@@ -72,4 +72,22 @@ void read_gpt2(const ConfigReader& reader, ModelConfig& config) {
   reader.refuse_if_set("add_cross_attention");
 }
 
+void read_gpt_neox(const ConfigReader& reader, ModelConfig& config) {
+  config.layers = reader.size("num_hidden_layers", kMostLayers);
+  config.hidden = reader.size("hidden_size", kMostHidden);
+  config.ffn = reader.size("intermediate_size", kMostFfn);
+  config.vocab = reader.size("vocab_size", kMostVocab);
+  config.max_positions = reader.size("max_position_embeddings", kMostPositions);
+  read_heads(reader, config, "num_attention_heads");
+  set_layer_norm(config, reader.number_or("layer_norm_eps", 0, 1, 1e-5));
+  config.activation = read_activation(reader, "hidden_act", "gelu");
+  config.gated = false;
+  config.parallel = reader.flag_or("use_parallel_residual", true);
+  config.ffn_bias = true;
+  config.qkv_bias = config.out_bias = reader.flag_or("attention_bias", true);
+  config.tied_head = reader.flag_or("tie_word_embeddings", false);
+  config.window.assign(static_cast<size_t>(config.layers), 0);
+  read_rope(reader, config, {"rotary_emb_base", "rotary_pct", 0.25, true});
+}
+
 }  // namespace llmpq

@@ -159,8 +159,33 @@ constexpr TensorName kGpt2Tensors[] = {
     {Role::kDownBias, "h.{}.mlp.c_proj.bias"},
 };
 
+constexpr TensorName kGptNeoxTensors[] = {
+    {Role::kEmbedding, "embed_in.weight"},
+    {Role::kFinalNorm, "final_layer_norm.weight"},
+    {Role::kFinalNormBias, "final_layer_norm.bias"},
+    {Role::kHead, "embed_out.weight"},
+    {Role::kHead, "lm_head.weight"},
+    {Role::kInputNorm, "layers.{}.input_layernorm.weight"},
+    {Role::kInputNormBias, "layers.{}.input_layernorm.bias"},
+    {Role::kQ, "layers.{}.attention.query_key_value.weight"},
+    {Role::kK, "layers.{}.attention.query_key_value.weight"},
+    {Role::kV, "layers.{}.attention.query_key_value.weight"},
+    {Role::kQBias, "layers.{}.attention.query_key_value.bias"},
+    {Role::kKBias, "layers.{}.attention.query_key_value.bias"},
+    {Role::kVBias, "layers.{}.attention.query_key_value.bias"},
+    {Role::kOut, "layers.{}.attention.dense.weight"},
+    {Role::kOutBias, "layers.{}.attention.dense.bias"},
+    {Role::kPostNorm, "layers.{}.post_attention_layernorm.weight"},
+    {Role::kPostNormBias, "layers.{}.post_attention_layernorm.bias"},
+    {Role::kUp, "layers.{}.mlp.dense_h_to_4h.weight"},
+    {Role::kDown, "layers.{}.mlp.dense_4h_to_h.weight"},
+    {Role::kUpBias, "layers.{}.mlp.dense_h_to_4h.bias"},
+    {Role::kDownBias, "layers.{}.mlp.dense_4h_to_h.bias"},
+};
+
 constexpr std::string_view kLlamaPrefixes[] = {"model."};
 constexpr std::string_view kOptPrefixes[] = {"model.decoder.", "decoder."};
 constexpr std::string_view kTransformerPrefixes[] = {"transformer."};
+constexpr std::string_view kGptNeoxPrefixes[] = {"gpt_neox."};
 
 }  // namespace llmpq

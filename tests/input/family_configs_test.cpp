@@ -100,5 +100,16 @@ TEST(Gpt2Config, RefusesOtherAttentionScales) {
                  "scale_attn_by_inverse_layer_idx: want false");
 }
 
+TEST(GptNeoxConfig, RotatesAPartOfEachHead) {
+  const json config = json::parse(R"({"model_type": "gpt_neox", "hidden_size": 64,
+    "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 100,
+    "max_position_embeddings": 128})");
+  EXPECT_EQ(parse(config).rotary_dim, 4);
+  EXPECT_TRUE(parse(config).parallel);
+  EXPECT_EQ(parse(with(config, "rotary_pct", 0.5)).rotary_dim, 8);
+  EXPECT_EQ(parse(with(config, "rotary_emb_base", 500)).rope_theta, 500);
+  expect_refused(with(config, "rotary_pct", 0.2), "an even number of rotated elements, found 3");
+}
+
 }  // namespace
 }  // namespace llmpq

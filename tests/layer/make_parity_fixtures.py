@@ -163,6 +163,20 @@ FIXTURES = [
                  vocab_size=128, activation_function="gelu_new", layer_norm_epsilon=1e-5,
                  bos_token_id=2, eos_token_id=2, dtype="bfloat16"),
             drop_prefix="transformer."),
+    Fixture("gpt_neox", "GPTNeoXForCausalLM",
+            dict(model_type="gpt_neox", hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+                 num_attention_heads=4, vocab_size=128, max_position_embeddings=128,
+                 rotary_pct=0.25, rotary_emb_base=10000, use_parallel_residual=True,
+                 hidden_act="gelu", layer_norm_eps=1e-5, bos_token_id=2, eos_token_id=2,
+                 torch_dtype="float16"),
+            dtype=torch.float16, effect_of=("use_parallel_residual", False)),
+    Fixture("gpt_neox_sequential", "GPTNeoXForCausalLM",
+            dict(model_type="gpt_neox", hidden_size=48, intermediate_size=96, num_hidden_layers=2,
+                 num_attention_heads=4, vocab_size=120, max_position_embeddings=128,
+                 rope_parameters={"rope_type": "default", "rope_theta": 10000.0,
+                                  "partial_rotary_factor": 0.5},
+                 use_parallel_residual=False, hidden_act="gelu", layer_norm_eps=1e-5,
+                 bos_token_id=2, eos_token_id=2, dtype="bfloat16")),
 ]
 
 
