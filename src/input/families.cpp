@@ -37,6 +37,8 @@ constexpr Family kFamilies[] = {
      QkvLayout::kOneAfterTheOther, true},
     {"gpt_neox", "GPTNeoXForCausalLM", "GPT-NeoX, Pythia", read_gpt_neox, kGptNeoxTensors,
      kGptNeoxPrefixes, QkvLayout::kPerKvHead},
+    {"falcon", "FalconForCausalLM", "Falcon 7B, 40B, 180B, RW, 11B", read_falcon, kFalconTensors,
+     kTransformerPrefixes, QkvLayout::kPerKvHead},
 };
 
 constexpr string_view kBufferEndings[] = {"rotary_emb.inv_freq",    ".attn.bias",

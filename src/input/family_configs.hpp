@@ -30,6 +30,7 @@ void read_opt(const ConfigReader& reader, ModelConfig& config);
 void read_bloom(const ConfigReader& reader, ModelConfig& config);
 void read_gpt2(const ConfigReader& reader, ModelConfig& config);
 void read_gpt_neox(const ConfigReader& reader, ModelConfig& config);
+void read_falcon(const ConfigReader& reader, ModelConfig& config);
 
 /// What a family calls the keys of its rotary positions in the older form, and what it rotates of
 /// each head where none says so.

@@ -4,6 +4,30 @@
 #include "input/config_parts.hpp"
 
 namespace llmpq {
+namespace {
+
+/// The three ways in which Falcon models share K and V among heads.
+void read_falcon_heads(const ConfigReader& reader, ModelConfig& config, bool new_decoder) {
+  read_heads(reader, config, reader.first_of({"num_attention_heads", "n_head"}));
+  if (new_decoder)
+    config.kv_heads = reader.size_or("num_kv_heads", kMostHeads, config.heads);
+  else if (reader.flag_or("multi_query", true))
+    config.kv_heads = 1;
+  CHECK(config.heads % config.kv_heads == 0, Exit::kModel,
+        "{}: num_kv_heads: want a divisor of the {} heads, found {}", reader.what(), config.heads,
+        config.kv_heads);
+}
+
+/// Whether attention and feed-forward stand beside each other, and with how many norms.
+void read_falcon_norms(const ConfigReader& reader, ModelConfig& config, bool new_decoder) {
+  config.parallel = new_decoder || reader.flag_or("parallel_attn", true);
+  const int64_t norms = reader.size_or("num_ln_in_parallel_attn", 2, new_decoder ? 2 : 1);
+  if (config.parallel && !new_decoder && norms != 1)
+    reader.refuse("num_ln_in_parallel_attn", "1 unless new_decoder_architecture is true");
+  config.shared_norm = config.parallel && norms == 1;
+}
+
+}  // namespace
 
 void read_opt(const ConfigReader& reader, ModelConfig& config) {
   config.layers = reader.size("num_hidden_layers", kMostLayers);
@@ -88,6 +112,29 @@ void read_gpt_neox(const ConfigReader& reader, ModelConfig& config) {
   config.tied_head = reader.flag_or("tie_word_embeddings", false);
   config.window.assign(static_cast<size_t>(config.layers), 0);
   read_rope(reader, config, {"rotary_emb_base", "rotary_pct", 0.25, true});
+}
+
+void read_falcon(const ConfigReader& reader, ModelConfig& config) {
+  config.layers = reader.size(reader.first_of({"num_hidden_layers", "n_layer"}), kMostLayers);
+  config.hidden = reader.size(reader.first_of({"hidden_size", "n_embed"}), kMostHidden);
+  config.ffn = reader.size_or("ffn_hidden_size", kMostFfn, 4 * config.hidden);
+  config.vocab = reader.size("vocab_size", kMostVocab);
+  config.max_positions = reader.size_or("max_position_embeddings", kMostPositions, 2048);
+  const bool new_decoder = reader.flag_or("new_decoder_architecture", false);
+  read_falcon_heads(reader, config, new_decoder);
+  read_falcon_norms(reader, config, new_decoder);
+  set_layer_norm(config, reader.number_or("layer_norm_epsilon", 0, 1, 1e-5));
+  config.activation = read_activation(reader, "activation", "gelu");
+  config.gated = false;
+  set_biases(config, reader.flag_or("bias", false));
+  config.tied_head = reader.flag_or("tie_word_embeddings", true);
+  config.window.assign(static_cast<size_t>(config.layers), 0);
+  if (reader.flag_or("alibi", false)) {
+    config.position = PositionKind::kAlibi;
+    config.alibi_scaled = true;
+  } else {
+    read_rope(reader, config);
+  }
 }
 
 }  // namespace llmpq

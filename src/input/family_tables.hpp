@@ -183,6 +183,34 @@ constexpr TensorName kGptNeoxTensors[] = {
     {Role::kDownBias, "layers.{}.mlp.dense_4h_to_h.bias"},
 };
 
+/// The norms are called ln_attn and ln_mlp where a parallel layer has two.
+constexpr TensorName kFalconTensors[] = {
+    {Role::kEmbedding, "word_embeddings.weight"},
+    {Role::kFinalNorm, "ln_f.weight"},
+    {Role::kFinalNormBias, "ln_f.bias"},
+    {Role::kHead, "lm_head.weight"},
+    {Role::kInputNorm, "h.{}.input_layernorm.weight"},
+    {Role::kInputNorm, "h.{}.ln_attn.weight"},
+    {Role::kInputNormBias, "h.{}.input_layernorm.bias"},
+    {Role::kInputNormBias, "h.{}.ln_attn.bias"},
+    {Role::kQ, "h.{}.self_attention.query_key_value.weight"},
+    {Role::kK, "h.{}.self_attention.query_key_value.weight"},
+    {Role::kV, "h.{}.self_attention.query_key_value.weight"},
+    {Role::kQBias, "h.{}.self_attention.query_key_value.bias"},
+    {Role::kKBias, "h.{}.self_attention.query_key_value.bias"},
+    {Role::kVBias, "h.{}.self_attention.query_key_value.bias"},
+    {Role::kOut, "h.{}.self_attention.dense.weight"},
+    {Role::kOutBias, "h.{}.self_attention.dense.bias"},
+    {Role::kPostNorm, "h.{}.post_attention_layernorm.weight"},
+    {Role::kPostNorm, "h.{}.ln_mlp.weight"},
+    {Role::kPostNormBias, "h.{}.post_attention_layernorm.bias"},
+    {Role::kPostNormBias, "h.{}.ln_mlp.bias"},
+    {Role::kUp, "h.{}.mlp.dense_h_to_4h.weight"},
+    {Role::kDown, "h.{}.mlp.dense_4h_to_h.weight"},
+    {Role::kUpBias, "h.{}.mlp.dense_h_to_4h.bias"},
+    {Role::kDownBias, "h.{}.mlp.dense_4h_to_h.bias"},
+};
+
 constexpr std::string_view kLlamaPrefixes[] = {"model."};
 constexpr std::string_view kOptPrefixes[] = {"model.decoder.", "decoder."};
 constexpr std::string_view kTransformerPrefixes[] = {"transformer."};

@@ -111,5 +111,20 @@ TEST(GptNeoxConfig, RotatesAPartOfEachHead) {
   expect_refused(with(config, "rotary_pct", 0.2), "an even number of rotated elements, found 3");
 }
 
+TEST(FalconConfig, SharesKeysInThreeWays) {
+  const json config = json::parse(R"({"model_type": "falcon", "hidden_size": 64,
+    "num_hidden_layers": 2, "num_attention_heads": 8, "vocab_size": 100, "num_kv_heads": 2})");
+  EXPECT_EQ(parse(config).kv_heads, 1);
+  EXPECT_TRUE(parse(config).parallel && parse(config).shared_norm);
+  const ModelConfig one_each = parse(with(config, "multi_query", false));
+  EXPECT_EQ(one_each.kv_heads, 8);
+  const json new_decoder = with(config, "new_decoder_architecture", true);
+  EXPECT_EQ(parse(new_decoder).kv_heads, 2);
+  EXPECT_FALSE(parse(new_decoder).shared_norm);
+  EXPECT_TRUE(parse(with(new_decoder, "num_ln_in_parallel_attn", 1)).shared_norm);
+  expect_refused(with(config, "num_ln_in_parallel_attn", 2), "num_ln_in_parallel_attn: want 1");
+  EXPECT_TRUE(parse(with(config, "alibi", true)).alibi_scaled);
+}
+
 }  // namespace
 }  // namespace llmpq

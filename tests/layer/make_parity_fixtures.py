@@ -177,6 +177,22 @@ FIXTURES = [
                                   "partial_rotary_factor": 0.5},
                  use_parallel_residual=False, hidden_act="gelu", layer_norm_eps=1e-5,
                  bos_token_id=2, eos_token_id=2, dtype="bfloat16")),
+    Fixture("falcon_7b", "FalconForCausalLM",
+            dict(model_type="falcon", hidden_size=48, num_hidden_layers=2, num_attention_heads=6,
+                 vocab_size=128, multi_query=True, parallel_attn=True, alibi=False, bias=False,
+                 new_decoder_architecture=False, layer_norm_epsilon=1e-5, bos_token_id=2,
+                 eos_token_id=2, torch_dtype="bfloat16")),
+    Fixture("falcon_40b", "FalconForCausalLM",
+            dict(model_type="falcon", hidden_size=64, num_hidden_layers=2, num_attention_heads=8,
+                 num_kv_heads=2, vocab_size=128, new_decoder_architecture=True, alibi=False,
+                 bias=False, layer_norm_epsilon=1e-5, bos_token_id=2, eos_token_id=2,
+                 ffn_hidden_size=96, torch_dtype="bfloat16")),
+    Fixture("falcon_rw", "FalconForCausalLM",
+            dict(model_type="falcon", hidden_size=32, num_hidden_layers=2, num_attention_heads=8,
+                 vocab_size=128, multi_query=False, parallel_attn=False, alibi=True, bias=True,
+                 new_decoder_architecture=False, layer_norm_epsilon=1e-5, bos_token_id=2,
+                 eos_token_id=2, ffn_hidden_size=96, dtype="bfloat16"),
+            attention="sdpa", effect_of=("alibi", False)),
 ]
 
 
