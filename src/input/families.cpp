@@ -26,6 +26,8 @@ constexpr Family kFamilies[] = {
      QkvLayout::kSeparate},
     {"qwen3", "Qwen3ForCausalLM", "Qwen3", read_qwen3, kQwen3Tensors, kLlamaPrefixes,
      QkvLayout::kSeparate},
+    {"mixtral", "MixtralForCausalLM", "Mixtral", read_mixtral, kMixtralTensors, kLlamaPrefixes,
+     QkvLayout::kSeparate},
     {"phi3", "Phi3ForCausalLM", "Phi-3, Phi-3.5, Phi-4-mini", read_phi3, kPhi3Tensors,
      kLlamaPrefixes, QkvLayout::kOneAfterTheOther},
     {"gemma2", "Gemma2ForCausalLM", "Gemma 2", read_gemma2, kGemma2Tensors, kLlamaPrefixes,

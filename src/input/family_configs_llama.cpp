@@ -37,6 +37,14 @@ void read_qwen_windows(const ConfigReader& reader, ModelConfig& config) {
   read_windows(reader, config, window, first);
 }
 
+void read_experts(const ConfigReader& reader, ModelConfig& config, std::string_view key) {
+  config.experts = reader.size(key, kMostExperts);
+  config.experts_per_token = reader.size("num_experts_per_tok", kMostExperts);
+  CHECK(config.experts_per_token <= config.experts, Exit::kModel,
+        "{}: num_experts_per_tok: want at most the {} experts, found {}", reader.what(),
+        config.experts, config.experts_per_token);
+}
+
 /// In transformers an absent key means `otherwise`, null means none (0).
 float soft_cap(const ConfigReader& reader, std::string_view key, double otherwise) {
   if (reader.mentions(key) && !reader.has(key)) return 0;
@@ -71,6 +79,16 @@ void read_qwen3(const ConfigReader& reader, ModelConfig& config) {
   config.qk_norm = true;
   config.qkv_bias = config.out_bias = reader.flag_or("attention_bias", false);
   read_qwen_windows(reader, config);
+}
+
+void read_mixtral(const ConfigReader& reader, ModelConfig& config) {
+  reader.at("num_key_value_heads");  // its default in transformers is 8, whatever the heads
+  read_llama_like(reader, config);
+  const int64_t window =
+      reader.has("sliding_window") ? reader.size("sliding_window", kMostPositions) : 0;
+  read_windows(reader, config, window, 0);
+  read_experts(reader, config, "num_local_experts");
+  config.experts_normalized = true;
 }
 
 void read_phi3(const ConfigReader& reader, ModelConfig& config) {

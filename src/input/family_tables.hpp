@@ -52,6 +52,14 @@ constexpr TensorName kLlamaFeedForward[] = {
 
 constexpr auto kLlamaTensors = joined(kLlamaAttention, kLlamaFeedForward);
 
+constexpr TensorName kMixtralExperts[] = {
+    {Role::kRouter, "layers.{}.block_sparse_moe.gate.weight"},
+    {Role::kGate, "layers.{}.block_sparse_moe.experts.{}.w1.weight"},
+    {Role::kUp, "layers.{}.block_sparse_moe.experts.{}.w3.weight"},
+    {Role::kDown, "layers.{}.block_sparse_moe.experts.{}.w2.weight"},
+};
+constexpr auto kMixtralTensors = joined(kLlamaAttention, kMixtralExperts);
+
 constexpr TensorName kHeadNorms[] = {
     {Role::kQNorm, "layers.{}.self_attn.q_norm.weight"},
     {Role::kKNorm, "layers.{}.self_attn.k_norm.weight"},

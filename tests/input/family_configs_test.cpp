@@ -55,6 +55,19 @@ TEST(Qwen3Config, WantsTheKeysWhoseDefaultsDoNotFollowTheOthers) {
   expect_refused(with(config, "head_dim", nullptr), "head_dim: missing");
 }
 
+TEST(MixtralConfig, CountsItsExperts) {
+  const json config = json::parse(R"({"model_type": "mixtral", "hidden_size": 64,
+    "num_hidden_layers": 2, "intermediate_size": 48, "num_attention_heads": 4, "vocab_size": 100,
+    "num_key_value_heads": 2, "max_position_embeddings": 4096, "num_local_experts": 8,
+    "num_experts_per_tok": 2, "sliding_window": null})");
+  const ModelConfig c = parse(config);
+  EXPECT_EQ(c.experts, 8);
+  EXPECT_TRUE(c.experts_normalized);
+  EXPECT_EQ(parameter_count(c) - parameter_count(parse(with(config, "num_local_experts", 7))),
+            2 * (3 * 48 * 64 + 64));
+  expect_refused(with(config, "num_experts_per_tok", 9), "num_experts_per_tok: want at most the 8");
+}
+
 TEST(Phi3Config, ReadsLongRope) {
   json config = json::parse(R"({"model_type": "phi3", "hidden_size": 64, "num_hidden_layers": 2,
     "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 100,

@@ -193,6 +193,11 @@ FIXTURES = [
                  new_decoder_architecture=False, layer_norm_epsilon=1e-5, bos_token_id=2,
                  eos_token_id=2, ffn_hidden_size=96, dtype="bfloat16"),
             attention="sdpa", effect_of=("alibi", False)),
+    Fixture("mixtral", "MixtralForCausalLM",
+            llama(model_type="mixtral", torch_dtype="bfloat16", num_hidden_layers=2,
+                  intermediate_size=40, num_local_experts=4, num_experts_per_tok=2,
+                  rope_theta=1000000.0, sliding_window=None, output_router_logits=False),
+            effect_of=("num_experts_per_tok", 1)),
 ]
 
 
@@ -239,6 +244,16 @@ def randomize(model, fixture, seed):
 
 def hub_tensors(name, tensor, fixture):
     """A tensor as the hub's files have it: experts one by one."""
+    layer, _, what = name.partition(".mlp.")
+    mixtral = fixture.config["model_type"] == "mixtral"
+    if what == "gate.weight" and mixtral:
+        return [(f"{layer}.block_sparse_moe.gate.weight", tensor)]
+    if what.startswith("experts."):
+        names = (("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj"))
+        prefix = f"{layer}.block_sparse_moe" if mixtral else f"{layer}.mlp"
+        parts = [(names[2:], t.chunk(1)) if "down" in what else (names[:2], t.chunk(2)) for t in tensor]
+        return [(f"{prefix}.experts.{e}.{n}.weight", t) for e, (keys, values) in enumerate(parts)
+                for n, t in zip(keys, values)]
     return [(name, tensor)]
 
 
