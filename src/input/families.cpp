@@ -28,6 +28,8 @@ constexpr Family kFamilies[] = {
      QkvLayout::kSeparate},
     {"mixtral", "MixtralForCausalLM", "Mixtral", read_mixtral, kMixtralTensors, kLlamaPrefixes,
      QkvLayout::kSeparate},
+    {"qwen3_moe", "Qwen3MoeForCausalLM", "Qwen3-MoE", read_qwen3_moe, kQwen3MoeTensors,
+     kLlamaPrefixes, QkvLayout::kSeparate},
     {"phi3", "Phi3ForCausalLM", "Phi-3, Phi-3.5, Phi-4-mini", read_phi3, kPhi3Tensors,
      kLlamaPrefixes, QkvLayout::kOneAfterTheOther},
     {"gemma2", "Gemma2ForCausalLM", "Gemma 2", read_gemma2, kGemma2Tensors, kLlamaPrefixes,

@@ -25,6 +25,7 @@ void read_mistral(const ConfigReader& reader, ModelConfig& config);
 void read_qwen2(const ConfigReader& reader, ModelConfig& config);
 void read_qwen3(const ConfigReader& reader, ModelConfig& config);
 void read_mixtral(const ConfigReader& reader, ModelConfig& config);
+void read_qwen3_moe(const ConfigReader& reader, ModelConfig& config);
 void read_phi3(const ConfigReader& reader, ModelConfig& config);
 void read_gemma2(const ConfigReader& reader, ModelConfig& config);
 void read_opt(const ConfigReader& reader, ModelConfig& config);

@@ -91,6 +91,18 @@ void read_mixtral(const ConfigReader& reader, ModelConfig& config) {
   config.experts_normalized = true;
 }
 
+void read_qwen3_moe(const ConfigReader& reader, ModelConfig& config) {
+  read_qwen3(reader, config);
+  config.ffn = reader.size("moe_intermediate_size", kMostFfn);
+  read_experts(reader, config, reader.first_of({"num_experts", "num_local_experts"}));
+  config.experts_normalized = reader.flag_or("norm_topk_prob", false);
+  if (reader.size_or("decoder_sparse_step", kMostLayers, 1) != 1)
+    reader.refuse("decoder_sparse_step",
+                  "1 (layers without experts among others are not supported)");
+  if (reader.has("mlp_only_layers") && !reader.at("mlp_only_layers").empty())
+    reader.refuse("mlp_only_layers", "no layers (layers without experts are not supported)");
+}
+
 void read_phi3(const ConfigReader& reader, ModelConfig& config) {
   read_llama_like(reader, config, {.partial = true});
   if (!reader.has("rms_norm_eps")) config.norm_eps = 1e-5f;  // transformers' default for it

@@ -66,6 +66,14 @@ constexpr TensorName kHeadNorms[] = {
 };
 constexpr auto kQwen3Tensors = joined(kLlamaTensors, kHeadNorms);
 
+constexpr TensorName kQwen3Experts[] = {
+    {Role::kRouter, "layers.{}.mlp.gate.weight"},
+    {Role::kGate, "layers.{}.mlp.experts.{}.gate_proj.weight"},
+    {Role::kUp, "layers.{}.mlp.experts.{}.up_proj.weight"},
+    {Role::kDown, "layers.{}.mlp.experts.{}.down_proj.weight"},
+};
+constexpr auto kQwen3MoeTensors = joined(joined(kLlamaAttention, kHeadNorms), kQwen3Experts);
+
 constexpr TensorName kPhi3Tensors[] = {
     {Role::kEmbedding, "embed_tokens.weight"},
     {Role::kFinalNorm, "norm.weight"},

@@ -68,6 +68,18 @@ TEST(MixtralConfig, CountsItsExperts) {
   expect_refused(with(config, "num_experts_per_tok", 9), "num_experts_per_tok: want at most the 8");
 }
 
+TEST(Qwen3MoeConfig, WantsExpertsInEveryLayer) {
+  const json config = json::parse(R"({"model_type": "qwen3_moe", "hidden_size": 64,
+    "num_hidden_layers": 2, "intermediate_size": 256, "num_attention_heads": 4, "vocab_size": 100,
+    "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 4096, "num_experts": 8,
+    "num_experts_per_tok": 2, "moe_intermediate_size": 24, "decoder_sparse_step": 1,
+    "mlp_only_layers": []})");
+  EXPECT_EQ(parse(config).ffn, 24);
+  EXPECT_FALSE(parse(config).experts_normalized);
+  expect_refused(with(config, "decoder_sparse_step", 2), "decoder_sparse_step: want 1");
+  expect_refused(with(config, "mlp_only_layers", {0}), "mlp_only_layers: want no layers");
+}
+
 TEST(Phi3Config, ReadsLongRope) {
   json config = json::parse(R"({"model_type": "phi3", "hidden_size": 64, "num_hidden_layers": 2,
     "intermediate_size": 64, "num_attention_heads": 4, "vocab_size": 100,

@@ -198,6 +198,12 @@ FIXTURES = [
                   intermediate_size=40, num_local_experts=4, num_experts_per_tok=2,
                   rope_theta=1000000.0, sliding_window=None, output_router_logits=False),
             effect_of=("num_experts_per_tok", 1)),
+    Fixture("qwen3_moe", "Qwen3MoeForCausalLM",
+            llama(model_type="qwen3_moe", torch_dtype="bfloat16", num_hidden_layers=2, head_dim=16,
+                  moe_intermediate_size=24, num_experts=8, num_experts_per_tok=3,
+                  norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[],
+                  rope_theta=1000000.0, rms_norm_eps=1e-6),
+            effect_of=("norm_topk_prob", False)),
 ]
 
 
