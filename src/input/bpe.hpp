@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "input/token_model.hpp"
+
 namespace llmpq {
 
 /// The model of a tokenizer.json as it stands there.
@@ -28,22 +30,21 @@ struct BpeModel {
 class WordCache;
 
 /// A model ready to encode. Immutable but for a bounded cache of words; several threads may use it.
-class Bpe {
+class Bpe final : public TokenModel {
  public:
   /// Throws Error(kModel), its sentence beginning with `where`, if a merge names an unknown token.
   Bpe(BpeModel model, const std::string& where);
-  ~Bpe();
+  ~Bpe() override;
   Bpe(Bpe&&) noexcept;
 
   /// Appends the ids of one word (valid UTF-8) in O(n log n). Throws Error(kModel) if a character
   /// is unknown and unk_token is not in the vocabulary.
-  void encode(std::string_view word, std::vector<int32_t>& ids) const;
+  void encode(std::string_view word, std::vector<int32_t>& ids) const override;
 
-  std::optional<int32_t> id_of(std::string_view token) const;
-  /// The token of an id, or null.
-  const std::string* token(int32_t id) const;
-  size_t size() const;
-  int32_t largest_id() const;  ///< -1 for an empty vocabulary
+  std::optional<int32_t> id_of(std::string_view token) const override;
+  const std::string* token(int32_t id) const override;
+  size_t size() const override;
+  int32_t largest_id() const override;
 
  private:
   struct Tables;

@@ -169,6 +169,43 @@ void apply(const PrependText& prepend, Piece& piece) {
   if (!piece.text.empty()) piece.text.insert(0, prepend.text);
 }
 
+/// The end of the user-perceived character (grapheme cluster) that begins at `begin`.
+size_t cluster_end(std::string_view text, size_t begin) {
+  size_t at = begin + utf8_length(text[begin]);
+  int32_t state = 0;
+  auto before = static_cast<int32_t>(utf8_step(text.substr(begin)).code_point);
+  while (at < text.size()) {
+    const auto next = static_cast<int32_t>(utf8_step(text.substr(at)).code_point);
+    if (utf8proc_grapheme_break_stateful(before, next, &state)) break;
+    before = next;
+    at += utf8_length(text[at]);
+  }
+  return at;
+}
+
+/// As `tokenizers` does it: a short cluster as a whole, if the table has something that it begins
+/// with; else character by character.
+void apply(const CharacterMap& map, Piece& piece) {
+  constexpr size_t kLongestCluster = 5;  // in bytes
+  std::string out;
+  for (size_t begin = 0; begin < piece.text.size();) {
+    const size_t end = cluster_end(piece.text, begin);
+    const std::string_view cluster = std::string_view(piece.text).substr(begin, end - begin);
+    const auto whole =
+        cluster.size() <= kLongestCluster ? map.trie->replacement(cluster) : std::nullopt;
+    if (whole) {
+      out += *whole;
+    } else {
+      for_each_char(cluster, [&](char32_t, size_t at) {
+        const std::string_view character = cluster.substr(at, utf8_length(cluster[at]));
+        out += map.trie->replacement(character).value_or(character);
+      });
+    }
+    begin = end;
+  }
+  piece.text = std::move(out);
+}
+
 void apply(const BytesToCharacters&, Piece& piece) { piece.text = bytes_to_characters(piece.text); }
 
 }  // namespace

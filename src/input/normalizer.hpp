@@ -2,10 +2,12 @@
 // words. Used by the tokenizer for each stretch between added tokens.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "input/character_trie.hpp"
 #include "input/token_piece.hpp"
 #include "input/token_regex.hpp"
 
@@ -29,11 +31,15 @@ struct ReplaceText {
 struct PrependText {
   std::string text;
 };
+/// SentencePiece's own table of replacements.
+struct CharacterMap {
+  std::shared_ptr<const CharacterTrie> trie;
+};
 /// Each byte becomes a printable character (GPT-2's table).
 struct BytesToCharacters {};
 
 using NormalizerStep = std::variant<NormalForm, Lowercase, StripAccents, StripSpaces, ReplaceText,
-                                    PrependText, BytesToCharacters>;
+                                    PrependText, BytesToCharacters, CharacterMap>;
 
 /// Applies the steps in order. Linear in the length of the text.
 void normalize(const std::vector<NormalizerStep>& steps, Piece& piece);

@@ -93,7 +93,7 @@ std::vector<StringFinder::Found> StringFinder::find_all(std::string_view text) c
 }
 
 AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens,
-                         const std::vector<NormalizerStep>& normalizer, const Bpe& model,
+                         const std::vector<NormalizerStep>& normalizer, const TokenModel& model,
                          const std::string& where) {
   auto next_id = static_cast<int32_t>(model.size());  // for tokens the model does not have
   for (const AddedToken& token : tokens) {

@@ -10,8 +10,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "input/bpe.hpp"
 #include "input/normalizer.hpp"
+#include "input/token_model.hpp"
 #include "input/token_piece.hpp"
 
 namespace llmpq {
@@ -55,7 +55,7 @@ class AddedTokens {
   /// vocabulary, or if two tokens cannot be told apart. A content that stands twice: the last
   /// counts.
   AddedTokens(const std::vector<AddedToken>& tokens, const std::vector<NormalizerStep>& normalizer,
-              const Bpe& model, const std::string& where);
+              const TokenModel& model, const std::string& where);
 
   /// Cuts a text into added tokens and stretches in between, which are then normalized.
   std::vector<Piece> split(std::string_view text,

@@ -22,7 +22,7 @@ std::vector<int32_t> text_ids(const TokenizerParts& parts, std::string_view text
     if (piece.token >= 0) {
       ids.push_back(piece.token);
     } else {
-      parts.model.encode(piece.text, ids);
+      parts.model->encode(piece.text, ids);
     }
   }
   return ids;
@@ -31,7 +31,7 @@ std::vector<int32_t> text_ids(const TokenizerParts& parts, std::string_view text
 /// What the decoder sees of an id, or null if the id is left out.
 const std::string* decoded_token(const TokenizerParts& parts, int32_t id, bool skip_special) {
   const AddedToken* added = parts.added.find(id);
-  const std::string* token = added ? &parts.added.decoded_form(*added) : parts.model.token(id);
+  const std::string* token = added ? &parts.added.decoded_form(*added) : parts.model->token(id);
   if (token && skip_special && parts.added.is_special_content(*token)) return nullptr;
   return token;
 }
@@ -73,17 +73,17 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 }
 
 int32_t Tokenizer::vocab_size() const {
-  return std::max(parts_->model.largest_id(), parts_->added.largest_id()) + 1;
+  return std::max(parts_->model->largest_id(), parts_->added.largest_id()) + 1;
 }
 
 std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
   if (const AddedToken* added = parts_->added.find(token)) return added->id;
-  return parts_->model.id_of(token);
+  return parts_->model->id_of(token);
 }
 
 std::string Tokenizer::token(int32_t id) const {
   if (const AddedToken* added = parts_->added.find(id)) return added->content;
-  const std::string* token = parts_->model.token(id);
+  const std::string* token = parts_->model->token(id);
   return token ? *token : std::string();
 }
 

@@ -1,6 +1,6 @@
 // The tokenizer of a model, from its tokenizer.json (Hugging Face's format): text to ids and back,
-// with the ids that the library `tokenizers` 0.23 gives. Byte pair encoding only. What the file
-// says of truncation and padding is not applied: the job decides about that.
+// with the ids that the library `tokenizers` 0.23 gives. Byte pair encoding and unigram. What the
+// file says of truncation and padding is not applied: the job decides about that.
 #pragma once
 
 #include <cstdint>

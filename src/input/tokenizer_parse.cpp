@@ -1,13 +1,17 @@
 // tokenizer.json to TokenizerParts. The one place that knows the file's keys, and which of its
 // values are supported; everything else is refused with a sentence that names file, key and value.
+#include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "base/json.hpp"
+#include "input/bpe.hpp"
 #include "input/token_json.hpp"
 #include "input/tokenizer_parts.hpp"
+#include "input/unigram.hpp"
 #include "kernels/check.hpp"
 
 namespace llmpq {
@@ -53,9 +57,12 @@ NormalizerStep normalizer_step(const Node& node, const std::string& type) {
   if (type == "Replace") return replace_of(node);
   if (type == "Prepend") return PrependText{node.at("prepend").string()};
   if (type == "ByteLevel") return BytesToCharacters{};
+  if (type == "Precompiled")
+    return CharacterMap{
+        parse_character_map(node.at("precompiled_charsmap").string(), node.place())};
   node.unsupported(type,
                    "NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Replace, Prepend, "
-                   "ByteLevel and Sequence");
+                   "ByteLevel, Precompiled and Sequence");
 }
 
 std::vector<NormalizerStep> parse_normalizer(const std::optional<Node>& node) {
@@ -144,10 +151,7 @@ std::pair<std::string, std::string> merge_of(const Node& node) {
   return {pair[0], pair[1]};
 }
 
-void check_model_kind(const Node& model) {
-  const auto type = model.find("type");
-  const std::string name = type ? type->string() : "BPE";  // the oldest files do not say
-  if (name != "BPE") type->unsupported(name, "BPE");
+void check_dropout(const Node& model) {
   const auto dropout = model.find("dropout");
   CHECK(!dropout || dropout->number() == 0, Exit::kModel,
         "{}: want null or 0: with dropout, ids would be random", dropout->place());
@@ -158,8 +162,8 @@ std::string string_or_empty(const Node& node, const char* key) {
   return found ? found->string() : std::string();
 }
 
-Bpe parse_model(const Node& node) {
-  check_model_kind(node);
+std::unique_ptr<const TokenModel> parse_bpe(const Node& node) {
+  check_dropout(node);
   BpeModel model;
   node.at("vocab").each_member(
       [&](const std::string& token, const Node& id) { model.vocab.emplace_back(token, id.id()); });
@@ -173,13 +177,46 @@ Bpe parse_model(const Node& node) {
   model.fuse_unk = node.boolean_or("fuse_unk", false);
   model.byte_fallback = node.boolean_or("byte_fallback", false);
   model.ignore_merges = node.boolean_or("ignore_merges", false);
-  return Bpe(std::move(model), node.place());
+  return std::make_unique<Bpe>(std::move(model), node.place());
+}
+
+/// One of ["token", log-probability].
+std::pair<std::string, double> scored_token(const Node& node) {
+  std::pair<std::string, double> token;
+  size_t count = 0;
+  node.each([&](const Node& item) {
+    if (count == 0) token.first = item.string();
+    if (count == 1) token.second = item.number();
+    ++count;
+  });
+  CHECK(count == 2, Exit::kModel, "{}: want a token and its score", node.place());
+  return token;
+}
+
+std::unique_ptr<const TokenModel> parse_unigram(const Node& node) {
+  UnigramModel model;
+  node.at("vocab").each([&](const Node& item) { model.vocab.push_back(scored_token(item)); });
+  if (const auto unk = node.find("unk_id")) {
+    const auto most = std::max<int64_t>(1, std::ssize(model.vocab)) - 1;
+    model.unk_id = static_cast<int32_t>(unk->integer(0, most));
+  }
+  model.byte_fallback = node.boolean_or("byte_fallback", false);
+  return std::make_unique<Unigram>(std::move(model), node.place());
+}
+
+std::unique_ptr<const TokenModel> parse_model(const Node& node) {
+  const auto type = node.find("type");
+  const std::string name = type ? type->string() : "BPE";  // the oldest files do not say
+  if (name == "BPE") return parse_bpe(node);
+  if (name == "Unigram") return parse_unigram(node);
+  type->unsupported(name, "BPE and Unigram");
 }
 
 // ---- added_tokens
 
 AddedTokens parse_added_tokens(const std::optional<Node>& node,
-                               const std::vector<NormalizerStep>& normalizer, const Bpe& model) {
+                               const std::vector<NormalizerStep>& normalizer,
+                               const TokenModel& model) {
   if (!node) return {};
   std::vector<AddedToken> tokens;
   node->each([&](const Node& token) {
@@ -288,7 +325,7 @@ void check_version(const Node& root) {
 void check_special_ids(const TokenizerParts& parts, const std::string& place) {
   for (const TemplatePart& part : parts.post_processor) {
     for (const int32_t id : part.special_ids) {
-      CHECK(parts.added.find(id) || parts.model.token(id), Exit::kModel,
+      CHECK(parts.added.find(id) || parts.model->token(id), Exit::kModel,
             "{}: adds the id {}, which no token has", place, id);
     }
   }
@@ -302,8 +339,8 @@ TokenizerParts parse_tokenizer(std::string_view json_text, std::string_view name
   check_version(root);
   std::vector<NormalizerStep> normalizer = parse_normalizer(root.find("normalizer"));
   std::vector<PreTokenizerStep> pre_tokenizer = parse_pre_tokenizer(root.find("pre_tokenizer"));
-  Bpe model = parse_model(root.at("model"));
-  AddedTokens added = parse_added_tokens(root.find("added_tokens"), normalizer, model);
+  std::unique_ptr<const TokenModel> model = parse_model(root.at("model"));
+  AddedTokens added = parse_added_tokens(root.find("added_tokens"), normalizer, *model);
   TokenizerParts parts{std::move(added),
                        std::move(normalizer),
                        std::move(pre_tokenizer),

@@ -2,14 +2,15 @@
 // a text passes them. Made by tokenizer_parse.cpp.
 #pragma once
 
+#include <memory>
 #include <string_view>
 #include <vector>
 
-#include "input/bpe.hpp"
 #include "input/decoder.hpp"
 #include "input/normalizer.hpp"
 #include "input/pre_tokenizer.hpp"
 #include "input/token_added.hpp"
+#include "input/token_model.hpp"
 
 namespace llmpq {
 
@@ -23,7 +24,7 @@ struct TokenizerParts {
   AddedTokens added;
   std::vector<NormalizerStep> normalizer;
   std::vector<PreTokenizerStep> pre_tokenizer;
-  Bpe model;
+  std::unique_ptr<const TokenModel> model;
   std::vector<TemplatePart> post_processor;  ///< never empty: at least the text
   std::vector<DecoderStep> decoder;          ///< by spaces where the file has none
 };

@@ -15,10 +15,15 @@ In FOLDER (default: fixtures/tokenizers beside this file):
 import argparse
 import json
 import random
+import tempfile
 from pathlib import Path
 
+import sentencepiece as spm
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
 from tokenizers import pre_tokenizers, processors, trainers
+
+from tokenizer_texts import LINES, WORDS, fixed_texts, random_text
 
 HERE = Path(__file__).resolve().parent
 TINY = HERE.parent.parent / "data" / "tiny" / "tokenizer.json"
@@ -32,19 +37,6 @@ O200K = "|".join([
     r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n/]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
 DEEPSEEK = (r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
             r"""| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""")
-
-WORDS = """the of and to in a is that it was for on are with as his they at be this from have or by one had
-not but what all were when we there can an your which their said if do will each about how up out them then
-she many some so these would other into has more her two like him see time could no make than first been its
-who now people my made over did down only way find use may water long little very after words called just
-where most know get through back much go good new write our me man too any day same right look think also
-around another came come work three must because does part even place well such here take why help put years
-don't isn't I'm you'll we've they'd it's 2024 1,000 3.14 x = y + 1; return 0; if (a) { b(); } #define""".split()
-LINES = ["Der Fluss fließt über die Brücke; Größe zählt.", "El niño comió piñas y cañas en mañana.",
-         "Où est l'été à Noël, garçon ?", "Привет, мир! Как дела у тебя?", "你好，世界。今天天气很好。",
-         "日本語のテキストです。カタカナ", "مرحبا بالعالم كيف حالك", "שלום עולם", "안녕하세요 세계",
-         "नमस्ते दुनिया", "😀 😃 👍🏽 👨‍👩‍👧‍👦 🇩🇪", "    indented\n\tcode\n\n\n        deeper", "a  b   c    d",
-         "naïve café résumé e\u0301 a\u0308"]
 
 
 def corpus(rng):
@@ -190,6 +182,59 @@ def gappy():
     return t
 
 
+def trained_unigram(pre_tokenizer, normalizer=None):
+    t = Tokenizer(models.Unigram())
+    t.pre_tokenizer = pre_tokenizer
+    if normalizer:
+        t.normalizer = normalizer
+    trainer = trainers.UnigramTrainer(vocab_size=600, show_progress=False, unk_token="<unk>",
+                                      special_tokens=["<pad>", "</s>", "<unk>"])
+    t.train_from_iterator(corpus(random.Random(1)), trainer)
+    return t
+
+
+def charsmap():
+    """A small precompiled table of SentencePiece's: what it makes of a few rules."""
+    rules = {"ﬁ": "fi", "①": "1", "Ａ": "A", "㎏": "kg", "e\u0301": "\u00e9", "\t": " ", "\u00a0": " ",
+             "\u3000": " ", "\u200b": "", "½": "1/2", "👍": "+", "각": "gag"}
+    with tempfile.TemporaryDirectory() as folder:
+        tsv = Path(folder) / "rules.tsv"
+        code_points = lambda text: " ".join(f"{ord(c):X}" for c in text)
+        tsv.write_text("".join(f"{code_points(a)}\t{code_points(b)}\n" for a, b in rules.items()))
+        spm.SentencePieceTrainer.train(
+            sentence_iterator=iter(corpus(random.Random(1))), model_prefix=f"{folder}/m", vocab_size=300,
+            normalization_rule_tsv=str(tsv), minloglevel=2, hard_vocab_limit=False)
+        model = sentencepiece_model_pb2.ModelProto()
+        model.ParseFromString((Path(folder) / "m.model").read_bytes())
+    return model.normalizer_spec.precompiled_charsmap
+
+
+def t5():
+    """SentencePiece's unigram model with its own normalizer, as encoders and older models have it."""
+    t = trained_unigram(pre_tokenizers.Metaspace(prepend_scheme="always"))
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap()),
+                                         normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(),
+                                               pre_tokenizers.Metaspace(prepend_scheme="always")])
+    t.decoder = decoders.Metaspace(prepend_scheme="always")
+    t.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", t.token_to_id("</s>"))])
+    return t
+
+
+def unigram():
+    """A unigram model with byte fallback, on whole texts."""
+    t = trained_unigram(pre_tokenizers.Metaspace(prepend_scheme="always"))
+    data = json.loads(t.to_str())
+    data["model"]["vocab"] += [[f"<0x{i:02X}>", -20.0] for i in range(256) if i != 0xF1]
+    data["model"]["byte_fallback"] = True
+    data["pre_tokenizer"] = None
+    t = Tokenizer.from_str(json.dumps(data))
+    t.normalizer = normalizers.Replace(" ", "▁")
+    t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return t
+
+
 FLAGS = ["single_word", "lstrip", "rstrip", "normalized"]
 
 
@@ -282,54 +327,7 @@ def splits():
 
 
 TOKENIZERS = [gpt2, llama3, qwen2, llama2, mistral, gappy, added, o200k, deepseek, bloom, falcon, gemma,
-              normal, splits]
-
-
-def fixed_texts():
-    texts = ["", " ", "  ", "\n", "a", "Hello world", " Hello  world ", "Hello\nworld\r\n\r\n  x\t\ty \n z",
-             "'s 'S 'LL 'll 'Re're 'VE 'D don't DON'T 'ſ ’s", "a" * 300, " " * 257, "\n" * 100, "ab" * 150,
-             " \n" * 60, "\t \t  \n\n \t", "1234567890 12 123 1234 1,234.56 ١٢٣ ½ Ⅷ ² ³", "x\0y\0\0z",
-             "\u00a0\u1680\u180e\u2003\u2028\u2029\u202f\u205f\u3000\ufeff\u200b x\u0085y",
-             "e\u0301 é a\u0308\u0323 ä\u0323 \u0323\u0308 \u1e69 s\u0323\u0307 \u212b \u2126 ﬁ ㎏ ① \u0344",
-             "각 \u1100\u1161\u11a8 \u1100\u1161 \uac00\u11a8", "漢字かな交じり文テスト。", "你好世界，今天天气很好！",
-             "👨‍👩‍👧‍👦 👍🏽 🇩🇪🇫🇷 ❤️ 🏴\U000e0067\U000e0062\U000e007f", "مرحبا بالعالم ١٢٣", "שָׁלוֹם עוֹלָם",
-             "नमस्ते दुनिया क्षत्रिय", "สวัสดีชาวโลก", "İstanbul ıI ẞß Ǆǅǆ ΑΣ ς", "<0x41> <0x0A> <unk> <s> </s> ▁ ▁▁a",
-             "word<|endoftext|>word <|endoftext|> x", "<|begin_of_text|>a<|eot_id|>\n\n<|start_header_id|>",
-             "<|im_start|>user\nHi<|im_end|>\n<tool_call>x</tool_call>", "[INST] Hi [/INST] there [INST][INST]",
-             "<s>a</s> <s> a </s>  <s><s></s>b", "mask mask  mask\t mask xmaskx   ", "a    b  c mask   d      ",
-             "TOK1TOK1 TOK1TOK TOKTOK2", "äb ÄB Äb aÄB a\u0308b e\u0301\u0327t é\u0327t ȩ\u0301t",
-             "def f(x):\n    return x*2  # comment\n\n\tif x:\n\t\tpass\n", "http://a.b/c?d=e&f=g#h", "$1,000.00 (50%)",
-             "if(a&&b||!c){d[0]=e->f;}", "----____----", "...,,,;;;!!!???", "\u0300\u0301abc\u0300", "wonderful 12 !!!!",
-             "\U0010ffff\U000f0000\ue000\ufffd\ufffe", "\x01\x02\x1f\x7f\x80\x9f", "a\rb\r\nc\n\rd",
-             "\U0001d400\U0001d7d8 \U00031350 \U0002ebf0 \U00010d40 \U0001e030 \ua7cb \u1c89"]
-    for i in range(16):
-        texts.append(f"TOK{i:X} aTOK{i:X}b  TOK{i:X}  tok{i:X}\n TOK{i:X}TOK{i:X} \t")
-    for first in range(0, 0x11000, 0x800):  # all planes, eight characters of each half row
-        chars = [chr(first * 16 + step * 0x1000 + 0x41 * step) for step in range(8)]
-        texts.append(" ".join(c for c in chars if not "\ud800" <= c <= "\udfff"))
-    return texts
-
-
-POOLS = [
-    lambda r: r.choice(WORDS), lambda r: " " * r.choice([1, 1, 1, 1, 2, 3, 7]), lambda r: " " + r.choice(WORDS),
-    lambda r: r.choice(["\n", "\r\n", "\t", "\n\n", " \n", "\r", "\v", "\u00a0", "\u3000", "\u2028", "\u0085"]),
-    lambda r: str(r.randint(0, 10 ** r.randint(1, 8))), lambda r: r.choice(".,;:!?'\"()[]{}<>-_/\\|@#$%^&*+=~`"),
-    lambda r: r.choice(["'s", "'S", "'LL", "'re", "'ve", "'T", "'x", "’s"]), lambda r: r.choice(LINES)[:r.randint(1, 9)],
-    lambda r: chr(r.choice([r.randrange(0x20), r.randrange(0x80), r.randrange(0x80, 0x300), r.randrange(0x300, 0x370)])),
-    lambda r: chr(r.choice([r.randrange(0x370, 0xd800), r.randrange(0xe000, 0x10000), r.randrange(0x10000, 0x20000)])),
-    lambda r: chr(r.randrange(0x10000, 0x110000)), lambda r: chr(r.randrange(0x300, 0x345)) * r.randint(1, 3),
-    lambda r: chr(r.choice([r.randrange(0x4e00, 0x9fff), r.randrange(0xac00, 0xd7a4), r.randrange(0x1f300, 0x1f700)])),
-    lambda r: r.choice(["\u200d", "\ufe0f", "\u0323", "\u0308", "\u1161", "\u11a8", "▁", "<0x", "0A>", "Ġ"]),
-    lambda r: r.choice(["<s>", "</s>", "<unk>", "[INST]", "<|endoftext|>", "<|im_end|>", "<|eot_id|>", "mask", "ÄB"]),
-    lambda r: r.choice(["TOK", "tok", "Tok"]) + r.choice("0123456789ABCDEFabcdef"),
-    lambda r: r.choice(["a", "aa", "ab", "the", "ss", "\u0130", "\u1e9e"]) * r.randint(1, 12),
-]
-
-
-def random_text(rng):
-    pools = rng.sample(POOLS, rng.randint(1, 6)) if rng.random() < 0.7 else POOLS
-    text = "".join(rng.choice(pools)(rng) for _ in range(rng.randint(1, 14)))
-    return "".join(c for c in text if not "\ud800" <= c <= "\udfff")
+              normal, splits, t5, unigram]
 
 
 def line_of(tokenizer, text, ids):
@@ -360,6 +358,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=HERE / "fixtures" / "tokenizers")
     parser.add_argument("--random", type=int, default=260, help="random texts, and ids for a quarter of them")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these tokenizers (trainers do not repeat themselves)")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(7)
@@ -367,12 +366,16 @@ def main():
     lines = [json.dumps(text, ensure_ascii=False) for text in texts]
     (args.folder / "texts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for make in TOKENIZERS:
+        if args.only and make.__name__ not in args.only:
+            continue
         made = make()
         data = made if isinstance(made, dict) else json.loads(made.to_str())
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
         name = make.__name__
         (args.folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         save(args.folder, name, Tokenizer.from_str(text), texts, max(args.random // 4, 30))
+    if args.only:
+        return
     save(args.folder, "tiny", Tokenizer.from_file(str(TINY)), texts, 30)
 
 

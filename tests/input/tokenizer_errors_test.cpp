@@ -58,7 +58,8 @@ TEST(TokenizerErrors, TheSoundOneWorks) {
 TEST(TokenizerErrors, Model) {
   EXPECT_THAT(with("/model", nullptr), HasSubstr("`model` is missing"));
   EXPECT_THAT(with("/model", 7), HasSubstr("model: want an object, found number"));
-  EXPECT_THAT(with("/model/type", "Unigram"), HasSubstr("model.type: `Unigram` is not supported"));
+  EXPECT_THAT(with("/model/type", "WordPiece"),
+              HasSubstr("model.type: `WordPiece` is not supported"));
   EXPECT_THAT(with("/model/vocab", nullptr), HasSubstr("model: `vocab` is missing"));
   EXPECT_THAT(with("/model/vocab/a", -1), HasSubstr("model.vocab.a: want a number from 0"));
   EXPECT_THAT(with("/model/vocab/a", 1 << 25), HasSubstr("found 33554432"));
@@ -99,8 +100,8 @@ TEST(TokenizerErrors, AddedTokenOnAnIdThatIsTaken) {
 }
 
 TEST(TokenizerErrors, Steps) {
-  EXPECT_THAT(with("/normalizer", {{"type", "Precompiled"}}),
-              HasSubstr("normalizer: `Precompiled` is not supported; supported are NFC"));
+  EXPECT_THAT(with("/normalizer", {{"type", "BertNormalizer"}}),
+              HasSubstr("normalizer: `BertNormalizer` is not supported; supported are NFC"));
   EXPECT_THAT(with("/normalizer/normalizers/0/type", "Nmt"),
               HasSubstr("normalizer.normalizers[0]: `Nmt` is not supported"));
   EXPECT_THAT(with("/normalizer/normalizers", nullptr), HasSubstr("`normalizers` is missing"));

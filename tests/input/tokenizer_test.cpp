@@ -152,7 +152,7 @@ TEST_P(Fixture, TokensAndIdsAgree) {
 INSTANTIATE_TEST_SUITE_P(All, Fixture,
                          testing::Values("gpt2", "llama3", "qwen2", "llama2", "mistral", "gappy",
                                          "added", "o200k", "deepseek", "bloom", "falcon", "gemma",
-                                         "normal", "splits", "tiny"),
+                                         "normal", "splits", "t5", "unigram", "tiny"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(Tokenizer, KnowsSpecialTokens) {
