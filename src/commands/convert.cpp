@@ -1,10 +1,13 @@
 #include "commands/convert.hpp"
 
 #include <algorithm>
+#include <ctime>
 #include <functional>
+#include <optional>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "input/chat_template.hpp"
 #include "input/convert.hpp"
 #include "input/tokenizer.hpp"
 #include "kernels/check.hpp"
@@ -20,9 +23,10 @@ namespace fs = std::filesystem;
 /// Changes a prompt on its way: text to token ids or back.
 using Change = std::function<void(PromptRecord&)>;
 
-void to_token_ids(const Tokenizer& tokenizer, PromptRecord& record) {
+void to_token_ids(const Tokenizer& tokenizer, const ChatTemplate* chat, PromptRecord& record) {
   if (record.has_tokens) return;
-  record.tokens = tokenizer.encode(record.text);
+  record.tokens = chat ? tokenizer.encode(chat->render(record.text, std::time(nullptr)), false)
+                       : tokenizer.encode(record.text);
   record.text.clear();
   record.has_tokens = true;
 }
@@ -38,10 +42,19 @@ Change make_change(const Job& job) {
   const bool changes = job.to != ConvertTo::kAuto;
   CHECK(changes == !job.model.empty(), Exit::kUsage,
         "--to token-ids|text and --model DIR belong together: give both or none");
+  CHECK(
+      !job.chat || job.to == ConvertTo::kTokenIds, Exit::kUsage,
+      "--chat renders messages, which wants --to token-ids and --model DIR; without them they are "
+      "kept as they are, for generate --chat");
   if (!changes) return {};
   const Tokenizer tokenizer = Tokenizer::load(job.model / "tokenizer.json");
-  const auto change = job.to == ConvertTo::kTokenIds ? to_token_ids : to_text;
-  return [tokenizer, change](PromptRecord& record) { change(tokenizer, record); };
+  if (job.to == ConvertTo::kText)
+    return [tokenizer](PromptRecord& record) { to_text(tokenizer, record); };
+  std::optional<ChatTemplate> chat;
+  if (job.chat) chat = ChatTemplate::load(job.model);
+  return [tokenizer, chat](PromptRecord& record) {
+    to_token_ids(tokenizer, chat ? &*chat : nullptr, record);
+  };
 }
 
 int64_t convert_prompts(const std::vector<fs::path>& inputs, const fs::path& to, FileKind kind,

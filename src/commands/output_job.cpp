@@ -33,6 +33,7 @@ constexpr const char* kSamplingOptions[] = {"max-tokens",
                                             "logprobs",
                                             "num-samples",
                                             "truncate-prompt",
+                                            "chat",
                                             "activation-dtype"};
 
 std::string hex(uint64_t hash) { return fmt::format("{:016x}", hash); }
@@ -44,6 +45,7 @@ nlohmann::json fingerprint(const Job& job, const Input& input) {
   nlohmann::json print;
   print["model"] = hex(input.checkpoint->content_hash());
   print["prompts"] = hex(input.prompts->content_hash());
+  if (input.chat) print["chat-template"] = hex(input.chat->content_hash());
   print["rows"] = fmt::format("{}:{}", input.feed.rows.begin, input.feed.rows.end);
   print["max-model-len"] = input.max_model_len;
   print["kv-cache-dtype"] = std::string(name(input.kv_type));

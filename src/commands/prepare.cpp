@@ -1,6 +1,7 @@
 #include "commands/prepare.hpp"
 
 #include <fmt/format.h>
+#include <ctime>
 
 #include <algorithm>
 #include <filesystem>
@@ -45,6 +46,10 @@ FeedSetup feed_setup(const Job& job, const Input& input, RowRangeOfFile rows) {
   setup.max_model_len = input.max_model_len;
   setup.vocab = input.checkpoint->config().vocab;
   setup.truncate = truncate_side(job.truncate_prompt);
+  if (input.chat)
+    setup.chat = [chat = *input.chat, now = std::time(nullptr)](std::string_view messages) {
+      return chat.render(messages, now);
+    };
   return setup;
 }
 
@@ -56,6 +61,7 @@ void load_prompts(const Job& job, Input& input) {
              fmt::format("{}", fmt::join(defaults, ", ")));
   const auto tokenizer_file = job.model / "tokenizer.json";
   if (std::filesystem::exists(tokenizer_file)) input.tokenizer = Tokenizer::load(tokenizer_file);
+  if (job.chat) input.chat = ChatTemplate::load(job.model);
   RowRangeOfFile rows;
   if (!job.prompts.empty()) {
     input.prompts = PromptsFile::open(job.prompts);
@@ -69,6 +75,8 @@ void load_prompts(const Job& job, Input& input) {
         "{}: there is no tokenizer.json, and {} holds texts; give token ids (llmpq convert) or the "
         "tokenizer",
         job.model.string(), job.prompts.string());
+  CHECK(!job.chat || !input.prompts->has_token_ids(), Exit::kPrompts,
+        "{}: holds token ids; --chat is for chat messages as JSON text", job.prompts.string());
   input.lengths =
       measure_lengths(*input.prompts, input.tokenizer_or_null(), input.feed, kLengthSample);
 }

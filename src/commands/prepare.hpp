@@ -8,6 +8,7 @@
 
 #include "base/mpi.hpp"
 #include "commands/machines.hpp"
+#include "input/chat_template.hpp"
 #include "input/checkpoint.hpp"
 #include "input/job.hpp"
 #include "input/prompts.hpp"
@@ -21,6 +22,7 @@ namespace llmpq {
 struct Input {
   std::unique_ptr<Checkpoint> checkpoint;
   std::optional<Tokenizer> tokenizer;  ///< none if the model has no tokenizer.json
+  std::optional<ChatTemplate> chat;    ///< with --chat
   std::optional<PromptsFile> prompts;  ///< none if the job names none (plan)
   FeedSetup feed;
   WorkloadLengths lengths;

@@ -32,9 +32,15 @@ class JsonlSource : public RecordSource {
       if (line->find_first_not_of(" \t") == std::string::npos) continue;
       const std::string where = lines_.where();
       record = record_from_json(parse_json(*line, where, kCode), where, unknown_);
+      CHECK(record.is_chat == are_chats_.value_or(record.is_chat), kCode,
+            "{}: a line with messages among lines with prompts; make two files of them", where);
+      are_chats_ = record.is_chat;
+      if (record.is_chat) record.text = chat_of_line(*line, where);
       return true;
     }
     tell_unknown(path_, unknown_);
+    if (are_chats_.value_or(false))
+      log_info("{}: chat messages, which generate wants --chat for", path_.string());
     return false;
   }
 
@@ -42,6 +48,7 @@ class JsonlSource : public RecordSource {
   fs::path path_;
   LineReader lines_;
   std::set<std::string> unknown_;
+  std::optional<bool> are_chats_;  ///< whether the lines have messages; the first one decides
 };
 
 class TextSource : public RecordSource {

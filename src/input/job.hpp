@@ -44,6 +44,7 @@ struct Job {
   bool resume = false;
   bool strict = false;  ///< exit 10 if a row failed
   bool json = false;
+  bool chat = false;             ///< texts are chat messages, for the model's chat template
   std::string rows;              ///< BEGIN:END, for select_rows()
   std::string shard;             ///< I/N, for select_rows()
   int64_t prompt_window = 4096;  ///< prompts in memory at once

@@ -63,6 +63,11 @@ std::vector<Option> files() {
        "HDF5 with /prompt (UTF-8 strings) or /prompt_token_ids/{values,row_splits}; optional /id "
        "and one column for each sampling option (/max_tokens, /temperature, ...).",
        single(ValueType::kPath, &Job::prompts)},
+      {"chat", group, kJobs | kConvert, "",
+       "Texts of the prompts file are chat messages as JSON: the model's chat template makes "
+       "prompts "
+       "of them. convert: with --to token-ids.",
+       flag(&Job::chat)},
       {"input", group, kConvert, "FILE ...",
        "What to read: .jsonl, .txt, .csv, or HDF5 of ours (prompts, an output, its shards).",
        inputs},

@@ -82,6 +82,12 @@ const RowOption* find_row_option(const std::string& key) {
   return found == options.end() ? nullptr : &*found;
 }
 
+bool is_of_chat(std::string_view key) {
+  constexpr std::string_view kKeys[] = {"messages", "tools", "documents", "add_generation_prompt",
+                                        "chat_template_kwargs"};
+  return std::ranges::find(kKeys, key) != std::end(kKeys);
+}
+
 /// Reads one key; false if it is none of ours.
 bool read_key(const std::string& key, const json& value, const std::string& what,
               PromptRecord& record) {
@@ -112,24 +118,39 @@ PromptRecord record_from_json(const json& line, const std::string& where,
   CHECK(line.is_object(), kCode, "{}: want a JSON object, found {}", where, line.type_name());
   const bool is_batch = line.contains("body") && line["body"].is_object();
   const json& body = is_batch ? line["body"] : line;
-  CHECK(!body.contains("messages"), kCode,
-        "{}: has chat messages, which need a chat template; give the finished text as \"prompt\"",
-        where);
-  const int prompts =
-      static_cast<int>(body.count("prompt") + body.count("text") + body.count("prompt_token_ids"));
+  const int prompts = static_cast<int>(body.count("prompt") + body.count("text") +
+                                       body.count("prompt_token_ids") + body.count("messages"));
   CHECK(prompts == 1, kCode,
-        "{}: want one of the keys prompt, text and prompt_token_ids, found {} of them", where,
-        prompts);
+        "{}: want one of the keys prompt, text, prompt_token_ids and messages, found {} of them",
+        where, prompts);
   PromptRecord record;
+  record.is_chat = body.contains("messages");
   for (const json* object : {&line, &body}) {
     for (const auto& [key, value] : object->items()) {
       const bool is_envelope = is_batch && (key == "method" || key == "url" || key == "body");
-      if (value.is_null() || is_envelope) continue;
+      const bool is_chat_key = record.is_chat && is_of_chat(key);
+      if (value.is_null() || is_envelope || is_chat_key) continue;
       if (!read_key(key, value, where + ": " + key, record)) unknown.insert(key);
     }
     if (!is_batch) break;
   }
   return record;
+}
+
+std::string chat_of_line(std::string_view line, const std::string& where) {
+  using nlohmann::ordered_json;
+  ordered_json object = ordered_json::parse(line, nullptr, false);
+  CHECK(object.is_object(), kCode, "{}: want a JSON object", where);
+  if (object.contains("body") && object["body"].is_object()) object = object["body"];
+  ordered_json chat;
+  for (const auto& [key, value] : object.items())
+    if (is_of_chat(key) && !value.is_null()) chat[key] = value;
+  CHECK(chat["messages"].is_array(), kCode, "{}: messages: want an array, found {}", where,
+        chat["messages"].type_name());
+  std::string text = chat.dump(-1, ' ', false);
+  CHECK(text.find("\\u0000") == std::string::npos, kCode,
+        "{}: has a character U+0000, which prompts cannot have; take it out", where);
+  return text;
 }
 
 nlohmann::ordered_json record_to_json(const PromptRecord& record) {

@@ -10,7 +10,7 @@ namespace llmpq {
 namespace {
 
 /// The prompt's token ids. Error(kPrompts) is the row's error, not the job's.
-std::vector<int32_t> tokens_of(Prompt& prompt, const Tokenizer* tokenizer) {
+std::vector<int32_t> tokens_of(Prompt& prompt, const Tokenizer* tokenizer, const FeedSetup& setup) {
   CHECK(prompt.error.empty(), Exit::kPrompts, "{}", prompt.error);
   if (prompt.has_tokens) {
     CHECK(!prompt.tokens.empty(), Exit::kPrompts, "the prompt has no tokens");
@@ -18,7 +18,9 @@ std::vector<int32_t> tokens_of(Prompt& prompt, const Tokenizer* tokenizer) {
   }
   CHECK(!prompt.text.empty(), Exit::kPrompts, "the prompt is empty");
   CHECK(tokenizer, Exit::kPrompts, "the prompt is text and the model has no tokenizer.json");
-  std::vector<int32_t> tokens = tokenizer->encode(prompt.text);
+  // A chat template writes the special tokens itself.
+  std::vector<int32_t> tokens = setup.chat ? tokenizer->encode(setup.chat(prompt.text), false)
+                                           : tokenizer->encode(prompt.text);
   CHECK(!tokens.empty(), Exit::kPrompts, "the tokenizer makes no token of the prompt");
   return tokens;
 }
@@ -70,7 +72,7 @@ void Feed::add(Prompt& prompt, FeedBatch& batch) const {
     if (!setup_.is_done || !setup_.is_done(prompt.row, sample)) samples.push_back(sample);
   if (samples.empty()) return;
   try {
-    std::vector<int32_t> tokens = tokens_of(prompt, tokenizer_);
+    std::vector<int32_t> tokens = tokens_of(prompt, tokenizer_, setup_);
     check_ids(tokens, setup_.vocab);
     fit_context(tokens, prompt.sampling, setup_);
     const uint64_t seed = prompt.sampling.seed.value_or(row_seed(setup_.job_seed, prompt.row));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "input/prompts.hpp"
@@ -24,6 +25,9 @@ struct FeedSetup {
   int64_t max_model_len = 0;
   int64_t vocab = 0;
   TruncateSide truncate = TruncateSide::kNone;
+  /// Makes the prompt of a row of chat messages; empty = texts are prompts. Error(kPrompts) is the
+  /// row's.
+  std::function<std::string(std::string_view messages)> chat;
   /// Rows that are done already (resume); empty = none are.
   std::function<bool(int64_t row, int32_t sample)> is_done;
 };

@@ -134,6 +134,20 @@ TEST_F(Convert, AnEmptyFileMakesNoRows) {
   EXPECT_EQ(PromptsFile::open(convert(write("in.csv", "prompt\n"), "q.h5")).rows(), 0);
 }
 
+TEST_F(Convert, ChatMessagesAreKeptInTheirOrder) {
+  const auto path = convert(
+      write(
+          "chat.jsonl",
+          R"({"custom_id": "7", "body": {"tools": [{"z": 1, "a": 2}], "max_tokens": 3, "model": "m", "messages": [{"role": "user", "content": "Grüße"}]}})"
+          "\n"),
+      "chat.h5");
+  const PromptsFile prompts = PromptsFile::open(path);
+  const Prompt prompt = prompts.read(0, 1, {}).at(0);
+  EXPECT_EQ(prompt.text,
+            R"({"tools":[{"z":1,"a":2}],"messages":[{"role":"user","content":"Grüße"}]})");
+  EXPECT_EQ(prompt.sampling.max_tokens, 3);
+}
+
 TEST_F(Convert, FaultsAreToldWithFileAndLine) {
   expect_error("a.jsonl", "{\"prompt\": \"x\"}\n{\"prompt\": ", "a.jsonl:2: not JSON");
   expect_error("b.jsonl", "[1]", "b.jsonl:1: want a JSON object, found array");
@@ -141,8 +155,11 @@ TEST_F(Convert, FaultsAreToldWithFileAndLine) {
   expect_error("d.jsonl", "{\"prompt\": \"x\", \"max_tokens\": \"many\"}",
                "d.jsonl:1: max_tokens: want a number, found \"many\"");
   expect_error("e.jsonl", "{\"prompt\": \"x\", \"top_k\": 1.5}", "top_k: want an integer");
-  expect_error("f.jsonl", R"({"custom_id": "1", "body": {"messages": []}})",
-               "f.jsonl:1: has chat messages, which need a chat template");
+  expect_error("f.jsonl", R"({"custom_id": "1", "body": {"messages": "x"}})",
+               "f.jsonl:1: messages: want an array, found string");
+  expect_error("f2.jsonl", "{\"prompt\": \"a\"}\n{\"messages\": []}",
+               "f2.jsonl:2: a line with messages among lines with prompts");
+  expect_error("f3.jsonl", R"({"prompt": "a", "messages": []})", "found 2 of them");
   expect_error("g.jsonl", "{\"prompt\": [1, -2]}", "prompt: want token ids, found -2");
   expect_error("h.jsonl", "{\"prompt\": \"a\"}\n{\"prompt\": [1]}", "record 1 is token ids");
   expect_error("i.jsonl", "{\"prompt\": \"a\\u0000b\"}", "U+0000");

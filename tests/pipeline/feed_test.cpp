@@ -72,6 +72,21 @@ TEST_F(FeedTest, TruncatesTheSideAskedForAndLeavesRoomForTheOutput) {
   }
 }
 
+TEST_F(FeedTest, ChatRowsAreRenderedAndGetNoSpecialTokens) {
+  write({"one", "refused"});
+  const PromptsFile prompts = PromptsFile::open(path_);
+  FeedSetup chat = setup(2);
+  chat.chat = [](std::string_view messages) {
+    CHECK(messages != "refused", Exit::kPrompts, "the chat template refuses the messages");
+    return "<" + std::string(messages) + ">";
+  };
+  const FeedBatch batch = Feed(prompts, &tokenizer_, chat).read(2);
+  ASSERT_EQ(batch.requests.size(), 1u);
+  EXPECT_EQ(batch.requests[0].prompt, tokenizer_.encode("<one>", false));
+  ASSERT_EQ(batch.failed.size(), 1u);
+  EXPECT_EQ(batch.failed[0].error, "the chat template refuses the messages");
+}
+
 TEST_F(FeedTest, CutsMaxTokensToTheContext) {
   write({"one two"});
   FeedSetup long_output = setup(1);
