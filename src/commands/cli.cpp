@@ -158,6 +158,8 @@ CommandLine printed(std::string text) { return {std::move(text), std::nullopt, J
 }  // namespace
 
 CommandLine parse_command_line(const std::vector<std::string>& words) {
+  if (words.size() == 2 && asks_for_help(words[0]) && words[1] == "models")
+    return printed(models_text());
   if (words.empty() || asks_for_help(words[0])) return printed(help_text());
   if (words[0] == "--version") return printed(version_text() + "\n");
   const Command command = parse_command(words[0]);

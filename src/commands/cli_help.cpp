@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "commands/cli.hpp"
+#include "input/families.hpp"
 #include "input/job_options.hpp"
 
 namespace llmpq {
@@ -179,8 +180,16 @@ std::string help_text() {
         Command::kCheck, Command::kSensitivity, Command::kProfile, Command::kBench})
     text += fmt::format("  {:<12}{}\n", name(command), page(command).summary);
   text += "\n  llmpq COMMAND --help    all options of a command\n";
+  text += "  llmpq --help models     the model families\n";
   text += "  llmpq --version\n\n";
   return text + std::string(kExitCodes);
+}
+
+std::string models_text() {
+  std::string text = "| models | `architectures` | `model_type` |\n|---|---|---|\n";
+  for (const Family& family : families())
+    text += fmt::format("| {} | `{}` | `{}` |\n", family.models, family.architecture, family.name);
+  return text;
 }
 
 std::string help_text(Command command) {

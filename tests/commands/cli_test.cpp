@@ -197,5 +197,16 @@ TEST(CommandLine, PrintConfigShowsTheJobAndIsAJobFile) {
   EXPECT_EQ(job_to_toml(again.job, Command::kGenerate), request.print);
 }
 
+/// The README's table is the program's.
+TEST(Cli, TheReadmeHasTheTableOfModels) {
+  std::ifstream file(std::filesystem::path(LLMPQ_DATA).parent_path() / "README.md");
+  const std::string readme{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_NE(readme.find("\n\n" + models_text() + "\n"), std::string::npos)
+      << "put this into README.md:\n"
+      << models_text();
+  EXPECT_EQ(parse_command_line({"--help", "models"}).print, models_text());
+  EXPECT_NE(models_text().find("| Gemma 2 | `Gemma2ForCausalLM` | `gemma2` |"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace llmpq
