@@ -27,7 +27,7 @@ class StageClockTest : public testing::Test {
                         .workload = {.sequences = 4, .max_sequence_tokens = 64},
                         .wishes = {}};
     request.wishes.formats.assign(8, Format::kW4);
-    const Plan plan = solve(request, Strategy::kAuto).plan;
+    const Plan plan = solve(request, Strategy::kJoint).plan;
     setup_ = {.plan = plan.pipelines[0].stages[0],
               .head_format = plan.head_format,
               .sizes = stage_sizes(plan, 128, DType::kBf16),
