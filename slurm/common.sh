@@ -87,9 +87,10 @@ warn_of_component_order() {
 }
 
 # run_step ARGUMENTS...: llmpq on every task of the allocation, all components in one MPI world. When
-# a rank dies the others are ended, and srun's exit code is the highest of the ranks'.
+# a rank dies the others are ended, and srun's exit code is the highest of the ranks'. Slurm sends its
+# warning to the ranks; one that comes to this script (--signal=B:USR1@180) is passed on to them.
 run_step() {
-  local i cpus words=()
+  local i cpus code step words=()
   for ((i = 0; i < ${SLURM_HET_SIZE:-1}; ++i)); do
     cpus=SLURM_CPUS_PER_TASK
     if [ -n "${SLURM_HET_SIZE:-}" ]; then
@@ -102,7 +103,17 @@ run_step() {
     [ -z "${!cpus:-}" ] || words+=("--cpus-per-task=${!cpus}")
     words+=("$slurm_folder/bind.sh" "$llmpq" "$@")
   done
-  srun "${words[@]}"
+  srun "${words[@]}" &
+  step=$!
+  trap 'kill -USR1 "$step"' USR1
+  wait "$step"
+  code=$?
+  while kill -0 "$step" 2>/dev/null; do  # a signal ends wait, but not the step
+    wait "$step"
+    code=$?
+  done
+  trap - USR1
+  return "$code"
 }
 
 # finish CODE FLAGS...: ends the job with that code, or puts it back into the queue: after 75

@@ -1,6 +1,9 @@
 // A CUDA module without CUDA: GPUs that only bind, allocate and copy, in host memory. With it the
 // binding of ranks is tested on machines without a GPU. FAKE_GPUS: how many each rank sees;
 // FAKE_GPU_PER_TASK: each rank of the node sees one of its own, as under srun --gpus-per-task=1.
+// FAKE_GPU_HOSTS: those of another host are others; without it all hosts pretend the same ones.
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -25,7 +28,9 @@ void describe(int device, DeviceRow& row) {
   const bool per_task = std::getenv("FAKE_GPU_PER_TASK") != nullptr;
   const int which = per_task ? number("OMPI_COMM_WORLD_LOCAL_RANK", 0) : device;
   std::snprintf(row.name, sizeof row.name, "NVIDIA Fake");
-  std::snprintf(row.uuid, sizeof row.uuid, "GPU-%08d-fake", which);
+  char host[16] = "fake";
+  if (std::getenv("FAKE_GPU_HOSTS") != nullptr) gethostname(host, sizeof host - 1);
+  std::snprintf(row.uuid, sizeof row.uuid, "GPU-%08d-%s", which, host);
   std::snprintf(row.pci, sizeof row.pci, "ffff:%02x:00.0", which);
   row.memory_bytes = int64_t{80} << 30;
   row.free_bytes = int64_t{70} << 30;

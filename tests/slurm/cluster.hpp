@@ -1,24 +1,13 @@
 // A Slurm of our own for one test (cluster.sh), and jobs in it. Used by the tests of slurm/.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/temp_folder.hpp"
+#include "program/run_shell.hpp"
 
 namespace llmpq::test {
-
-struct ShellRun {
-  int exit_code = -1;
-  std::string out;  ///< stdout and stderr
-};
-
-/// Runs a program with these arguments and waits for it.
-ShellRun run_shell(const std::vector<std::string>& words);
-
-/// Asks five times a second until `ready` says true; false if it has not after so long.
-bool wait_for(double most_s, const std::function<bool()>& ready);
 
 class Cluster {
  public:

@@ -24,6 +24,18 @@ std::vector<NamedRow> read_named(const std::string& path) {
   return rows;
 }
 
+/// The first bundled prompts, each with an id.
+void write_prompts_with_ids(const std::string& path, int64_t rows) {
+  const std::vector<std::string> texts = bundled_prompts(0, rows);
+  std::vector<std::string> ids;
+  for (const std::string& text : texts)
+    ids.push_back("id " + std::to_string(7 * ids.size()) + text.substr(0, 3));
+  h5::File file = h5::File::create(path, false, Exit::kPrompts);
+  for (const auto& [name, column] : {std::pair("prompt", texts), std::pair("id", ids)})
+    file.create_dataset(name, {h5::text_type(), 1024, {}})
+        .write_text(0, std::span<const std::string>(column));
+}
+
 }  // namespace
 
 std::string text_of(const std::string& path) {
@@ -47,11 +59,11 @@ void SlurmCase::TearDown() {
 }
 
 void SlurmCase::write_job(int64_t rows) const {
+  write_prompts_with_ids(path("prompts.h5"), rows);
   // Few sequences at once, so that rows end one by one; the slowest instruction set, whose results
   // are the same bits as the others'.
   std::ofstream(path("job.toml")) << "model = \"" << LLMPQ_DATA << "/tiny\"\n"
-                                  << "prompts = \"" << LLMPQ_DATA << "/prompts.h5\"\n"
-                                  << "output = \"out.h5\"\nrows = \"0:" << rows << "\"\n"
+                                  << "prompts = \"prompts.h5\"\noutput = \"out.h5\"\n"
                                   << "max-tokens = 24\nseed = 3\nlogprobs = 2\nformat = \"w8\"\n"
                                   << "decode-batch = 4\nlanes = 1\nisa = \"plain\"\n";
 }

@@ -1,0 +1,110 @@
+// The program on several hosts: each rank's host is a network namespace with a name, an address and
+// a /dev/shm of its own (mpirun.sh), so what is a node's business and what crosses hosts is told
+// apart as on a cluster. Label mpi.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/json.hpp"
+#include "program/files.hpp"
+#include "program/run_program.hpp"
+#include "program/run_shell.hpp"
+
+namespace llmpq::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using Words = std::vector<std::string>;
+
+const std::string kMpirun = std::string(LLMPQ_TEST_DATA) + "/netns/mpirun.sh";
+const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
+
+class Hosts : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string obstacle = run_shell({kMpirun, "obstacle"}).out;
+    if (!obstacle.empty()) GTEST_SKIP() << "no hosts of our own: " << obstacle;
+  }
+
+  /// llmpq on so many ranks of each of so many hosts; `environment` reaches all of them.
+  ShellRun run(int hosts, int ranks, const Words& words, const Words& environment = {}) const {
+    Words all{"env", "OMPI_MCA_orte_base_help_aggregate=0"};
+    all.insert(all.end(), environment.begin(), environment.end());
+    all.insert(all.end(), {kMpirun, std::to_string(hosts), std::to_string(ranks)});
+    for (const std::string& setting : environment)
+      all.insert(all.end(), {"-x", setting.substr(0, setting.find('='))});
+    all.push_back(LLMPQ_PROGRAM);
+    all.insert(all.end(), words.begin(), words.end());
+    return run_shell(all);
+  }
+
+  Words job(const std::string& output) const {
+    return {"generate",
+            "--model",
+            kTiny,
+            "--prompts",
+            std::string(LLMPQ_DATA) + "/prompts.h5",
+            "--rows",
+            "0:12",
+            "--output",
+            scratch_.path(output),
+            "--max-tokens",
+            "16",
+            "--format",
+            "w8",
+            "--logprobs",
+            "2"};
+  }
+
+  Scratch scratch_;
+};
+
+TEST_F(Hosts, TheSameRowsAsOnOneHost) {
+  const ShellRun three = run(3, 2, job("three.h5"));
+  ASSERT_EQ(three.exit_code, 0) << three.out;
+  EXPECT_THAT(three.out, AllOf(HasSubstr("rank 1 h1 stage 1"), HasSubstr("rank 2 h2 stage 2"),
+                               HasSubstr("rank 5 h3 stage 5")));
+  ASSERT_EQ(run_program(job("one.h5")).exit_code, 0);
+  EXPECT_EQ(read_output(scratch_.path("three.h5")), read_output(scratch_.path("one.h5")));
+}
+
+/// The one line of `out` that is a JSON object.
+nlohmann::json json_in(const std::string& out) {
+  const size_t begin = out.find("{\"");
+  return parse_json(out.substr(begin, out.find('\n', begin) - begin), "check --json", Exit::kUsage);
+}
+
+TEST_F(Hosts, EachHasMemoryAndGpusOfItsOwn) {
+  const Words gpus{"LLMPQ_CUDA_MODULE=" + std::string(LLMPQ_FAKE_CUDA), "FAKE_GPUS=2",
+                   "FAKE_GPU_HOSTS=1"};
+  const ShellRun check = run(2, 2, {"check", "--json", "--backend", "cpu,cuda,cpu,cuda"}, gpus);
+  ASSERT_EQ(check.exit_code, 0) << check.out;
+  const auto ranks = json_in(check.out)["ranks"];
+  ASSERT_EQ(ranks.size(), 4u);
+  for (int rank = 0; rank < 4; ++rank) {
+    const auto& told = ranks[static_cast<size_t>(rank)];
+    const std::string host = rank < 2 ? "h1" : "h2";
+    EXPECT_EQ(told["host"], host);
+    EXPECT_EQ(told["node_rank"], rank % 2);
+    if (rank % 2 == 1) {
+      EXPECT_EQ(told["gpu"]["uuid"], "GPU-00000000-" + host) << "the first of its host";
+    } else {
+      // Two ranks divide their host's memory, not four.
+      const double share = told["usable_bytes"].get<double>() / told["free_bytes"].get<double>();
+      EXPECT_NEAR(share, 0.9 / 2, 0.01);
+    }
+  }
+}
+
+TEST_F(Hosts, OneGpuSeenFromTwoHostsIsFoundByItsUuid) {
+  const Words gpus{"LLMPQ_CUDA_MODULE=" + std::string(LLMPQ_FAKE_CUDA), "FAKE_GPUS=1"};
+  const ShellRun refused = run(2, 1, {"plan", "--model", kTiny}, gpus);
+  EXPECT_EQ(refused.exit_code, 7);
+  EXPECT_THAT(refused.out,
+              HasSubstr("llmpq: error: ranks 0 and 1 on h1 and h2 would compute on one GPU"));
+}
+
+}  // namespace
+}  // namespace llmpq::test
