@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Builds the libFuzzer targets and runs each from its committed corpus.
 #   tests/fuzz/run.sh SECONDS      seconds for each target
-# What a target finds stays in build-fuzz/found/; exit 1 if one did.
+# What a target finds stays in build-sanitize/found/; exit 1 if one did.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source jobs/setup.sh
 [ $# -eq 1 ] || { echo "usage: tests/fuzz/run.sh SECONDS" >&2; exit 2; }
 
 install_packages "${program_packages[@]}" "${fuzz_packages[@]}"
-build fuzz
-found=build-fuzz/found failed=0
-for target in build-fuzz/tests/fuzz/fuzz_*; do
+build sanitize --target fuzz
+found=build-sanitize/found failed=0
+for target in build-sanitize/tests/fuzz/fuzz_*; do
   [ -x "$target" ] && [ -f "$target" ] || continue
   name=${target##*/fuzz_}
   mkdir -p "$found/$name"
