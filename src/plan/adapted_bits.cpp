@@ -32,7 +32,7 @@ Batching without_time(const Batching& row) {
 }  // namespace
 
 std::optional<Assignment> adapted_bits(const Problem& problem, int batching,
-                                      const OptimizeOptions& options) {
+                                       const OptimizeOptions& options) {
   Problem memory = problem;
   memory.theta = 1;
   memory.max_omega.reset();

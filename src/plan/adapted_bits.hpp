@@ -12,7 +12,7 @@ namespace llmpq {
 /// keep memory, kernels and order, whatever its time: LLM-PQ's adaptive bits. Nothing if none keeps
 /// them, or none was found within the options' time.
 std::optional<Assignment> adapted_bits(const Problem& problem, int batching,
-                                      const OptimizeOptions& options);
+                                       const OptimizeOptions& options);
 
 /// [layers] the format of each.
 std::vector<int> formats_of_layers(const Problem& problem, const Assignment& assignment);
