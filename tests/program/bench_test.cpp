@@ -95,7 +95,7 @@ TEST(Bench, PrintsTablesAndMarkdown) {
   EXPECT_THAT(table.out, ContainsRegex("\n +2 +2 +[0-9]+-7 "));
   const ProgramRun markdown = run_program(bench({"--repetitions", "1", "--markdown"}));
   ASSERT_EQ(markdown.exit_code, 0) << markdown.err;
-  EXPECT_THAT(markdown.out, HasSubstr("| tiny | 1 | auto | interleaved | "));
+  EXPECT_THAT(markdown.out, HasSubstr("| tiny | 1 | joint | "));
 }
 
 TEST(Bench, RowsThatDoNotFitAreAnError) {

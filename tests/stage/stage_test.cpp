@@ -62,6 +62,24 @@ TEST_F(StageTest, AllocatesWhatThePlanPredicts) {
   }
 }
 
+/// However the model is cut, the stages together have the work of the whole; formats decide on the
+/// units.
+TEST_F(StageTest, WorkOfTheStagesAddsUp) {
+  constexpr StepShape kShape{
+      .prefill_rows = 5, .prefill_keys = 15, .samples = 1, .prefill_context = 5};
+  const Stage whole = load(solve(request(1), Strategy::kAuto).plan, 0);
+  const StepWork wanted = whole.work(kShape);
+  EXPECT_GT(wanted.of(Unit::kInt8), 0);
+  EXPECT_GT(wanted.of(Unit::kF32), 0);
+  EXPECT_EQ(wanted.of(Unit::kHalf), 0);
+  const Plan cut = solve(request(3), Strategy::kAuto).plan;
+  StepWork sum;
+  for (size_t i = 0; i < 3; ++i) sum += load(cut, i).work(kShape);
+  EXPECT_DOUBLE_EQ(sum.bytes, wanted.bytes);
+  EXPECT_DOUBLE_EQ(sum.of(Unit::kInt8), wanted.of(Unit::kInt8));
+  EXPECT_DOUBLE_EQ(sum.of(Unit::kF32), wanted.of(Unit::kF32));
+}
+
 TEST_F(StageTest, RefusesActivationsOfAnotherSize) {
   const Plan plan = solve(request(2), Strategy::kJoint).plan;
   Stage second = load(plan, 1);
