@@ -125,6 +125,13 @@ double seconds(Clock clock) {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
+Peaks higher(const Peaks& a, const Peaks& b) {
+  return {.read_gbps = std::max(a.read_gbps, b.read_gbps),
+          .f32_gflops = std::max(a.f32_gflops, b.f32_gflops),
+          .int8_gops = std::max(a.int8_gops, b.int8_gops),
+          .half_gflops = std::max(a.half_gflops, b.half_gflops)};
+}
+
 Peaks measure_cpu_peaks(ThreadPool& pool, Isa isa, Clock clock, const CpuPeakSizes& sizes) {
   const PeakLoops& loops = peak_loops(isa);
   Peaks peaks;

@@ -25,6 +25,9 @@ struct Peaks {
   double half_gflops = 0;  ///< GPU: a large bf16 product (f16 before compute capability 8.0)
 };
 
+/// Of two measurements of one device, rate by rate.
+Peaks higher(const Peaks& a, const Peaks& b);
+
 /// The best of several passes, which other work disturbs least. Takes some 0.5 s and 512 MiB on a
 /// CPU (1 s and a few GiB, or what is free, on a GPU). `isa` is a CPU's instruction set.
 /// Error(kNoPlan) where memory is short.

@@ -45,6 +45,14 @@ TEST(Peaks, OfACpuGrowWithItsInstructions) {
   EXPECT_GT(best.int8_gops, plain.int8_gops);
 }
 
+TEST(Peaks, TheHigherOfTwoMeasurementsIsTakenRateByRate) {
+  const Peaks peaks = higher({1, 20, 3, 40}, {10, 2, 30, 4});
+  EXPECT_EQ(peaks.read_gbps, 10);
+  EXPECT_EQ(peaks.f32_gflops, 20);
+  EXPECT_EQ(peaks.int8_gops, 30);
+  EXPECT_EQ(peaks.half_gflops, 40);
+}
+
 TEST(Peaks, OperationsAreMeasuredOnAnyBackend) {
   const auto backend = make_cpu_backend(1, "auto");
   const auto context = backend->make_context();
