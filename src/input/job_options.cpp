@@ -314,31 +314,6 @@ std::vector<Option> profile() {
   };
 }
 
-std::vector<Option> sensitivity() {
-  const std::string group = "Sensitivity";
-  return {
-      {"save-sensitivity", group, kSensitivity, "FILE",
-       "Where the result goes (HDF5). A file that is there is replaced.",
-       single(ValueType::kPath, &Job::save_sensitivity)},
-      {"indicator", group, kSensitivity, "",
-       "By what the loss is foreseen: the noise that rounding adds to the residual stream, in "
-       "parts "
-       "of the stream; LLM-PQ's variance of the outputs; squared errors of the outputs, as GPTQ "
-       "has them; or a draw, for comparison.",
-       choice(&Job::indicator, {{"relative", Indicator::kRelative},
-                                {"variance", Indicator::kVariance},
-                                {"hessian", Indicator::kHessian},
-                                {"random", Indicator::kRandom}})},
-      {"calibration-tokens", group, kSensitivity, "tokens",
-       "Only so many of the text or the prompts, the first ones.",
-       integer(&Job::calibration_tokens, {2, 1e9})},
-      {"calibration-runs", group, kSensitivity, "runs",
-       "Score the tokens so often with rounded weights, to learn which omega means which increase "
-       "of the perplexity. Each run loads the model anew. 0: none, and omega only orders layers.",
-       integer(&Job::calibration_runs, {0, 1000})},
-  };
-}
-
 std::vector<Option> reports() {
   const std::string group = "Reports";
   return {
@@ -374,7 +349,7 @@ std::string_view name(Command command) {
 const std::vector<Option>& options() {
   static const std::vector<Option> list = [] {
     std::vector<Option> all;
-    for (auto part : {files, sampling, machine, plan, profile, sensitivity, reports})
+    for (auto part : {files, sampling, machine, plan, profile, sensitivity_options, reports})
       for (Option& option : part()) all.push_back(std::move(option));
     for (Option& option : bench_options(all)) all.push_back(std::move(option));
     return all;
