@@ -48,20 +48,31 @@ struct Effort {
   double run_s = 0;  ///< guessed
 };
 
-/// The job with the seconds that measuring may take; kept profiles of the long way go first.
+/// Of the job's formats, or of all formats, among which they are (a run that goes on asks for those
+/// that it began with). Empty if not all ranks' are kept.
+std::vector<RankProfile> known_profiles(const Mpi& mpi, Job job, double seconds, const Input& input,
+                                        const Machines& machines) {
+  job.profile_seconds = seconds;
+  auto kept = find_profiles(mpi, job, input, machines, Measuring::kNever);
+  if (!kept.empty() || job.format.empty()) return kept;
+  job.format.clear();
+  return find_profiles(mpi, job, input, machines, Measuring::kNever);
+}
+
+/// Kept ones of the long way go first; a run that is worth the long way does not take the others.
 std::vector<RankProfile> profiles_for(const Mpi& mpi, const Job& job, const Input& input,
                                       const Machines& machines, const Effort& effort) {
   if (!job.profile.empty()) return find_profiles(mpi, job, input, machines);
   const double budget_s =
       effort.measuring == Measuring::kAllowed ? profile_budget(job, effort.run_s) : 0;
+  const double long_s = job.profile_seconds.value_or(kProfileSeconds);
+  auto kept = known_profiles(mpi, job, long_s, input, machines);
+  if (kept.empty() && budget_s < long_s)
+    kept = known_profiles(mpi, job, kShortProfileSeconds, input, machines);
+  if (!kept.empty() || budget_s == 0) return kept;
   Job timed = job;
-  if (!job.profile_seconds) {
-    auto kept = find_profiles(mpi, timed, input, machines, Measuring::kNever);
-    if (!kept.empty()) return kept;
-    timed.profile_seconds = budget_s > 0 ? budget_s : kShortProfileSeconds;
-  }
-  return find_profiles(mpi, timed, input, machines,
-                       budget_s > 0 ? Measuring::kAllowed : Measuring::kNever);
+  timed.profile_seconds = budget_s;
+  return find_profiles(mpi, timed, input, machines);
 }
 
 /// Ranks that share a profile have the same entry.

@@ -139,6 +139,19 @@ TEST_F(Joint, MeasuresWhenItIsTold) {
     EXPECT_THAT(measured.out, HasSubstr(part));
 }
 
+TEST_F(Joint, WhatIsKeptServesJobsWithFewerFormats) {
+  const Flags kept{"--profile-cache", path("cache"), "--profile-seconds", "0.3"};
+  const ProgramRun first = run("plan", kept, 0);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_THAT(first.err, HasSubstr("was measured in"));
+  Flags fewer = kept;
+  fewer.insert(fewer.end(), {"--format", "bf16"});
+  const ProgramRun second = run("plan", fewer, 0);
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_THAT(second.err, testing::Not(HasSubstr("was measured in")));
+  EXPECT_THAT(second.out, HasSubstr("predicted: "));
+}
+
 TEST_F(Joint, ThePerplexityIsBounded) {
   const Plan bounded = plan({"--profile", profile({1}), "--sensitivity", sensitivity(true),
                              "--max-perplexity-increase", "1%"},
