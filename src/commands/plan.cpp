@@ -6,6 +6,7 @@
 #include "commands/decide.hpp"
 #include "commands/plan_cluster.hpp"
 #include "commands/plan_problem.hpp"
+#include "commands/plan_questions.hpp"
 #include "commands/prepare.hpp"
 #include "plan/describe.hpp"
 #include "plan/explain.hpp"
@@ -20,6 +21,8 @@ int run_plan(const Job& job) {
   const Mpi mpi;
   const Input input = load_input(mpi, job);
   const Machines machines = find_machines(mpi, job);
+  if (asks_question(job))
+    return mpi.rank() == 0 ? answer_question(job, plan_request(job, input, machines)) : 0;
   const Decision decision = decide(mpi, job, input, machines);
   if (mpi.rank() != 0) return 0;
   const PlanRequest request = plan_request(job, input, machines);

@@ -8,11 +8,13 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/table.hpp"
-#include "base/timer.hpp"
+#include "commands/plan_questions.hpp"
+#include "commands/plan_views.hpp"
 #include "commands/prepare.hpp"
 #include "commands/quality_wish.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
+#include "plan/baseline_jobs.hpp"
 #include "plan/describe.hpp"
 #include "plan/explain.hpp"
 #include "plan/joint.hpp"
@@ -53,7 +55,7 @@ std::string cluster_table(const Cluster& cluster) {
 
 /// Error(kNoPlan) with what was tried.
 JointPlan solved(const Job& job, const PlanRequest& request, const PlanningData& data) {
-  const OptimizeOptions options{job.optimality_gap, job.plan_time_limit, steady_seconds};
+  const OptimizeOptions options = optimize_options(job);
   auto joint = plan_jointly(request, data, options);
   if (joint) return std::move(*joint);
   if (data.max_omega)
@@ -64,6 +66,17 @@ JointPlan solved(const Job& job, const PlanRequest& request, const PlanningData&
   const MadeProblem made = make_problem(request, data);
   fail(Exit::kNoPlan, "{}: the model does not fit on these GPUs with {}; that is proven", data.name,
        fmt::join(made.problem.formats, ", "));
+}
+
+/// The plan of the job's strategy, at the limits on quality of the joint plan.
+JointPlan chosen_plan(const Job& job, const PlanRequest& request, const PlanningData& data,
+                      const JointPlan& joint) {
+  const Planner planner = planner_of(job.strategy);
+  if (planner == Planner::kJoint) return joint;
+  BaselineJob baseline = plan_baseline(planner, request, data, joint, optimize_options(job));
+  CHECK(baseline.made, Exit::kNoPlan, "{}: {} has no plan of joint's quality: {}", data.name,
+        name(planner), baseline.planned.note);
+  return std::move(*baseline.made);
 }
 
 std::optional<Sensitivity> cluster_sensitivity(const Job& job) {
@@ -168,18 +181,26 @@ int run_plan_cluster(const Job& job) {
   const ModelConfig config =
       load_model_config(job.model.empty() ? shape_folder(cluster.shape) : job.model);
   const PlanRequest request = cluster_request(job, cluster, config);
+  if (asks_question(job)) return answer_question(job, request);
   PlanningData data = cluster_data(job, cluster, request);
   add_quality(job, cluster_sensitivity(job), true, config, data);
+  if (job.sweep != "none") return print_sweep(job, make_joint_problem(request, data).problem);
   const JointPlan joint = solved(job, request, data);
-  const Plan& plan = joint.plan;
   if (!job.save_problem.empty())
     write_file_atomically(job.save_problem, to_json(joint.problem), Exit::kOutput);
   log_info("{}: {} ways to cut the work for {} GPUs in {} groups", cluster.name,
            joint.problem.batchings.size(), request.ranks.size(), joint.problem.groups.size());
+  if (job.strategy == Strategy::kAll)
+    return print_comparison(job, joint.problem,
+                            compare(request, data, joint, optimize_options(job)));
+  const JointPlan chosen = chosen_plan(job, request, data, joint);
+  const Plan& plan = chosen.plan;
+  draw_plan(job, chosen.problem, planned_of(chosen));
+  const std::string changes = what_would_change(job, chosen.problem, planned_of(chosen));
   if (!job.save_plan.empty()) write_file_atomically(job.save_plan, to_json(plan), Exit::kOutput);
-  const std::string text = job.json ? to_json(plan)
+  const std::string text = job.json ? (changes.empty() ? to_json(plan) : changes)
                                     : cluster_table(cluster) + "\n" + describe(request, plan) +
-                                          prediction(job, request, data, joint);
+                                          prediction(job, request, data, chosen) + changes;
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;
 }

@@ -3,9 +3,8 @@
 #include <cstdio>
 
 #include "base/file.hpp"
-#include "base/timer.hpp"
+#include "commands/plan_views.hpp"
 #include "kernels/check.hpp"
-#include "plan/optimize.hpp"
 #include "plan/problem_json.hpp"
 #include "plan/solution.hpp"
 
@@ -14,17 +13,10 @@ namespace {
 
 constexpr int64_t kMostBytes = int64_t{1} << 30;
 
-Optimum solve_problem(const Job& job, const Problem& problem) {
-  const Optimum optimum =
-      optimize(problem, {job.optimality_gap, job.plan_time_limit, steady_seconds});
-  CHECK(optimum.status != OptimizeStatus::kInfeasible, Exit::kNoPlan,
-        "{}: it is proven that no plan keeps memory{} on these devices", job.problem.string(),
-        problem.max_omega ? " and the bound on omega" : "");
-  CHECK(optimum.status == OptimizeStatus::kFound, Exit::kNoPlan,
-        "{}: no plan was found within {:.1f} s; there may be one: give more time with "
-        "--plan-time-limit",
-        job.problem.string(), optimum.solve_s);
-  return optimum;
+std::string text_of(const Job& job, const Problem& problem, const Planned& planned) {
+  const std::string changes = what_would_change(job, problem, planned);
+  if (job.json) return changes.empty() ? to_json(problem, planned) : changes;
+  return describe(problem, planned) + (changes.empty() ? "" : "\n" + changes);
 }
 
 }  // namespace
@@ -32,10 +24,17 @@ Optimum solve_problem(const Job& job, const Problem& problem) {
 int run_plan_problem(const Job& job) {
   const Problem problem =
       parse_problem(read_file(job.problem, kMostBytes, Exit::kUsage), job.problem.string());
-  const Optimum optimum = solve_problem(job, problem);
-  const std::string plan = to_json(problem, optimum);
-  if (!job.save_plan.empty()) write_file_atomically(job.save_plan, plan, Exit::kOutput);
-  const std::string text = job.json ? plan : describe(problem, optimum);
+  const OptimizeOptions options = optimize_options(job);
+  if (job.strategy == Strategy::kAll)
+    return print_comparison(job, problem, compare(problem, options));
+  if (job.sweep != "none") return print_sweep(job, problem);
+  const Planned planned = plan_by(planner_of(job.strategy), problem, options);
+  CHECK(planned.found, Exit::kNoPlan, "{}: {} has no plan: {}", job.problem.string(),
+        name(planned.planner), planned.note);
+  if (!job.save_plan.empty())
+    write_file_atomically(job.save_plan, to_json(problem, planned), Exit::kOutput);
+  draw_plan(job, problem, planned);
+  const std::string text = text_of(job, problem, planned);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;
 }

@@ -78,8 +78,11 @@ struct Job {
   std::filesystem::path cluster;    ///< plan: a cluster file, or the name of one in data/clusters
   std::filesystem::path save_problem;  ///< where to write what the optimizer sees
   std::filesystem::path problem;       ///< plan: a problem file to solve
-  double optimality_gap = 0.005;       ///< proven: 1 - lower bound / objective
-  double plan_time_limit = 10;         ///< seconds
+  bool explain = false;                ///< plan: what limits it, and what would change it
+  std::string sweep = "none";          ///< plan: "theta": the plans between quality and speed
+  bool max_batch = false, max_context = false, min_bits = false;  ///< plan: the most that fits
+  double optimality_gap = 0.005;  ///< proven: 1 - lower bound / objective
+  double plan_time_limit = 10;    ///< seconds
   Strategy strategy = Strategy::kJoint;
   std::vector<Format> format;             ///< one for all layers, or one for each; empty = auto
   std::vector<int64_t> layers_per_stage;  ///< empty = as the strategy says
@@ -124,7 +127,7 @@ struct Job {
   LogLevel log_level = LogLevel::kInfo;
   std::filesystem::path timeline;  ///< where to write the steps as text
   std::filesystem::path trace;     ///< where to write them as a Chrome trace
-  std::filesystem::path svg;       ///< bench: where to draw them
+  std::filesystem::path svg;       ///< plan: where to draw it; bench: where to draw them
 };
 
 /// The commands that there are.

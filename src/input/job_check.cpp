@@ -105,6 +105,21 @@ void check_job(const Job& job, Command command) {
         "plan and layers-per-stage both say which layers go where: give only one of them");
   CHECK(job.strategy != Strategy::kManual || cuts || !job.plan.empty(), Exit::kUsage,
         "strategy manual needs --layers-per-stage N0,N1,...");
+  const bool described = !job.problem.empty() || !job.cluster.empty();
+  CHECK(!is_baseline(job.strategy) || described, Exit::kUsage,
+        "strategies pipeedge, adabits, llm-pq and all need --problem FILE or --cluster FILE");
+  CHECK(command != Command::kPlan || described ||
+            (job.svg.empty() && !job.explain && job.sweep == "none"),
+        Exit::kUsage, "svg, explain and sweep need --problem FILE or --cluster FILE");
+  CHECK(!job.explain || (job.strategy == Strategy::kJoint && job.sweep == "none"), Exit::kUsage,
+        "explain tells what limits the best plan: leave out strategy and sweep");
+  CHECK(job.problem.empty() || !(job.max_batch || job.max_context || job.min_bits), Exit::kUsage,
+        "max-batch, max-context and min-bits ask about a model: a problem file has its numbers "
+        "fixed; give --cluster, or --model and ranks");
+  CHECK(job.max_batch + job.max_context + job.min_bits <= 1, Exit::kUsage,
+        "max-batch, max-context, min-bits: ask one question at a time");
+  CHECK(job.strategy != Strategy::kAll || job.save_plan.empty(), Exit::kUsage,
+        "strategy all makes several plans: to save one, name its strategy");
   CHECK(job.output.empty() || job.output != job.prompts, Exit::kUsage,
         "output and prompts are the same file: {}", job.output.string());
 }

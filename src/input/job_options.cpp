@@ -248,10 +248,15 @@ std::vector<Option> plan() {
        "joint: the fastest plan: devices, cuts, formats, batches and mix are chosen together, by "
        "measured times (jobs that are too short to measure for are planned by memory alone); "
        "uniform: a stage of even size on every rank, one format; manual: exactly "
-       "--layers-per-stage and --format.",
+       "--layers-per-stage and --format. With --problem or --cluster also pipeedge, adabits, "
+       "llm-pq: planners of earlier systems; all: every one, side by side.",
        choice(&Job::strategy, {{"joint", Strategy::kJoint},
                                {"uniform", Strategy::kUniform},
-                               {"manual", Strategy::kManual}})},
+                               {"manual", Strategy::kManual},
+                               {"pipeedge", Strategy::kPipeEdge},
+                               {"adabits", Strategy::kAdaBits},
+                               {"llm-pq", Strategy::kLlmPq},
+                               {"all", Strategy::kAll}})},
       {"format", group, kPlanned | kProfile, "F|F0,F1,...",
        "Weight format of all layers, or one for each; auto: 16 bit if it fits, else the most bits "
        "that fit.",
@@ -349,7 +354,8 @@ std::string_view name(Command command) {
 const std::vector<Option>& options() {
   static const std::vector<Option> list = [] {
     std::vector<Option> all;
-    for (auto part : {files, sampling, machine, plan, profile, sensitivity_options, reports})
+    for (auto part :
+         {files, sampling, machine, plan, view_options, profile, sensitivity_options, reports})
       for (Option& option : part()) all.push_back(std::move(option));
     for (Option& option : bench_options(all)) all.push_back(std::move(option));
     return all;

@@ -31,16 +31,14 @@ Batching without_time(const Batching& row) {
 
 }  // namespace
 
-std::optional<Assignment> adapted_bits(const Problem& problem, int batching,
-                                       const OptimizeOptions& options) {
+std::optional<Assignment> adapted_bits(const Problem& problem, const OptimizeOptions& options) {
   Problem memory = problem;
   memory.theta = 1;
   memory.max_omega.reset();
   for (ProblemKind& kind : memory.kinds) forget_seconds(kind);
-  memory.batchings = {without_time(problem.batchings.at(static_cast<size_t>(batching)))};
-  Optimum optimum = optimize(memory, options);
+  for (Batching& row : memory.batchings) row = without_time(row);
+  const Optimum optimum = optimize(memory, options);
   if (optimum.status != OptimizeStatus::kFound) return std::nullopt;
-  optimum.assignment.batching = batching;
   return optimum.assignment;
 }
 

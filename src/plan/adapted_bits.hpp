@@ -8,11 +8,10 @@
 
 namespace llmpq {
 
-/// The assignment of that batching with the least sum of omega (to options.gap) among those that
-/// keep memory, kernels and order, whatever its time: LLM-PQ's adaptive bits. Nothing if none keeps
-/// them, or none was found within the options' time.
-std::optional<Assignment> adapted_bits(const Problem& problem, int batching,
-                                       const OptimizeOptions& options);
+/// The assignment with the least sum of omega (to options.gap) among those that keep memory,
+/// kernels and order, whatever its time, theta and the bound on omega: LLM-PQ's adaptive bits.
+/// Nothing if none keeps them, or none was found within the options' time.
+std::optional<Assignment> adapted_bits(const Problem& problem, const OptimizeOptions& options);
 
 /// [layers] the format of each.
 std::vector<int> formats_of_layers(const Problem& problem, const Assignment& assignment);

@@ -58,6 +58,12 @@ std::vector<double> memory_of(const Batching& row) {
   return bytes;
 }
 
+Problem with_only_batching(const Problem& problem, const Batching& row) {
+  Problem result = problem;
+  result.batchings = {row};
+  return result;
+}
+
 std::string all_in(const Problem& problem, size_t format) {
   return problem.formats[format] + " for all layers";
 }
@@ -126,7 +132,7 @@ bool for_each_adapted(const Problem& problem, const OptimizeOptions& options,
     if (time.is_over()) return false;
     const auto& row = problem.batchings[static_cast<size_t>(floor.batching)];
     const auto [at, is_new] = least.try_emplace(memory_of(row));
-    if (is_new) at->second = adapted_bits(problem, floor.batching, time.options());
+    if (is_new) at->second = adapted_bits(with_only_batching(problem, row), time.options());
     if (!at->second) continue;
     Assignment adapted = *at->second;
     adapted.batching = floor.batching;

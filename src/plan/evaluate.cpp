@@ -49,34 +49,7 @@ StageScore score_stage(const Problem& problem, const Batching& batching, int gro
   return score;
 }
 
-/// Seconds of a chunk and of a decode step on every stage and every link between them.
-struct Steps {
-  std::vector<double> prefill_s, decode_s;
-  double prefill_sum = 0, decode_sum = 0;
-};
-
-Steps steps_of(const Problem& problem, const Assignment& assignment, const Batching& batching,
-               const std::vector<StageScore>& stages) {
-  Steps steps;
-  const auto add = [&](double prefill_s, double decode_s, bool in_sum) {
-    steps.prefill_s.push_back(prefill_s);
-    steps.decode_s.push_back(decode_s);
-    if (!in_sum) return;
-    steps.prefill_sum += prefill_s;
-    steps.decode_sum += decode_s;
-  };
-  for (const StageScore& stage : stages) add(stage.prefill_s, stage.decode_s, true);
-  for (size_t i = 1; i < stages.size(); ++i) {
-    const int from = problem.group_of(assignment.stages[i - 1].rank);
-    const int to = problem.group_of(assignment.stages[i].rank);
-    add(transfer_s(problem, from, to, at(problem.prefill_tokens, batching.prefill)),
-        transfer_s(problem, from, to, at(problem.decode_sequences, batching.decode)),
-        problem.links.in_sum);
-  }
-  return steps;
-}
-
-double time_of(const Batching& batching, const Steps& steps) {
+double time_of(const Batching& batching, const StepTimes& steps) {
   const double sums =
       batching.prefill_sum * steps.prefill_sum + batching.decode_sum * steps.decode_sum;
   if (batching.mix == Mix::kSeparated) {
@@ -141,6 +114,28 @@ std::string broken_order(const Problem& problem, const Assignment& assignment) {
 
 }  // namespace
 
+StepTimes step_times(const Problem& problem, const Assignment& assignment,
+                     const std::vector<StageScore>& stages) {
+  const Batching& batching = at(problem.batchings, assignment.batching);
+  StepTimes steps;
+  const auto add = [&](double prefill_s, double decode_s, bool in_sum) {
+    steps.prefill_s.push_back(prefill_s);
+    steps.decode_s.push_back(decode_s);
+    if (!in_sum) return;
+    steps.prefill_sum += prefill_s;
+    steps.decode_sum += decode_s;
+  };
+  for (const StageScore& stage : stages) add(stage.prefill_s, stage.decode_s, true);
+  for (size_t i = 1; i < stages.size(); ++i) {
+    const int from = problem.group_of(assignment.stages[i - 1].rank);
+    const int to = problem.group_of(assignment.stages[i].rank);
+    add(transfer_s(problem, from, to, at(problem.prefill_tokens, batching.prefill)),
+        transfer_s(problem, from, to, at(problem.decode_sequences, batching.decode)),
+        problem.links.in_sum);
+  }
+  return steps;
+}
+
 Score evaluate(const Problem& problem, const Assignment& assignment) {
   const Batching& batching = at(problem.batchings, assignment.batching);
   Score score;
@@ -149,9 +144,19 @@ Score evaluate(const Problem& problem, const Assignment& assignment) {
     for (int layer = stage.begin; layer < stage.end; ++layer)
       score.omega += at(at(problem.omega, layer), at(stage.formats, layer - stage.begin));
   }
-  score.time_s = time_of(batching, steps_of(problem, assignment, batching, score.stages));
+  score.time_s = time_of(batching, step_times(problem, assignment, score.stages));
   score.objective = score.time_s + problem.theta * score.omega;
   return score;
+}
+
+StageScore busy_of(const Batching& batching, const StageScore& stage) {
+  double chunks = batching.prefill_max;
+  double steps = batching.decode_max + batching.rounds * batching.in_flight;
+  if (batching.mix == Mix::kSeparated) {  // where the first of each wave is in the sums
+    chunks += batching.prefill_sum;
+    steps += batching.decode_sum;
+  }
+  return {chunks * stage.prefill_s, steps * stage.decode_s, stage.bytes};
 }
 
 std::string broken_rule(const Problem& problem, const Assignment& assignment) {

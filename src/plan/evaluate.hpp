@@ -43,6 +43,17 @@ struct Score {
 /// keeps the other rules is for broken_rule() to say.
 Score evaluate(const Problem& problem, const Assignment& assignment);
 
+/// Seconds of a chunk and of a decode step: first of the stages, then of the links between them.
+struct StepTimes {
+  std::vector<double> prefill_s, decode_s;
+  double prefill_sum = 0, decode_sum = 0;  ///< with links if they count
+};
+StepTimes step_times(const Problem& problem, const Assignment& assignment,
+                     const std::vector<StageScore>& stages);
+
+/// Seconds that a stage computes in the whole job instead of those of one step.
+StageScore busy_of(const Batching& batching, const StageScore& stage);
+
 /// The rule that an assignment breaks, as a sentence; "" if it keeps all: every layer once and in
 /// order, a kernel for each, a rank once and in `order`, memory, and the bound on omega.
 std::string broken_rule(const Problem& problem, const Assignment& assignment);

@@ -8,6 +8,11 @@
 namespace llmpq {
 namespace {
 
+std::string proven_infeasible(const Problem& problem) {
+  return std::string("it is proven that no plan keeps memory") +
+         (problem.max_omega ? " and the bound on omega" : "") + " on these devices";
+}
+
 Planned joint(const Problem& problem, const OptimizeOptions& options) {
   const Optimum optimum = optimize(problem, options);
   Planned planned{
@@ -16,9 +21,10 @@ Planned joint(const Problem& problem, const OptimizeOptions& options) {
   if (planned.found)
     planned.note = fmt::format("{} boxes", optimum.boxes);
   else if (optimum.status == OptimizeStatus::kInfeasible)
-    planned.note = "it is proven that no plan keeps the rules";
+    planned.note = proven_infeasible(problem);
   else
-    planned.note = "nothing was found in time; there may be a plan";
+    planned.note =
+        "nothing was found in time; there may be one: give more time with --plan-time-limit";
   return planned;
 }
 
@@ -46,6 +52,11 @@ std::string_view name(Planner planner) {
   constexpr std::array<std::string_view, kPlanners.size()> kNames{
       "joint", "uniform", "pipeedge", "adabits", "llm-pq", "llm-pq-transfer"};
   return kNames[static_cast<size_t>(planner)];
+}
+
+std::optional<double> Planned::gap() const {
+  if (!found || !lower_bound) return std::nullopt;
+  return score.objective > 0 ? 1 - *lower_bound / score.objective : 0;
 }
 
 Planned plan_by(Planner planner, const Problem& problem, const OptimizeOptions& options) {

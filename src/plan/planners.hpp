@@ -35,9 +35,13 @@ struct Planned {
   std::optional<double> lower_bound{};  ///< of the objective of every plan; only from the optimizer
   std::string note{};                   ///< how it was found, or why there is none
   double solve_s = 0;
+
+  /// 1 - lower bound / objective, where there is a bound.
+  std::optional<double> gap() const;
 };
 
-/// Error(kUsage) if the problem is none (check_problem). A baseline that is over its time keeps
+/// Error(kUsage) if the problem is none (check_problem). `options.gap` is for the optimizer, alone
+/// or inside a baseline. A baseline that is over its time keeps
 /// what it has, and its note says so.
 Planned plan_by(Planner planner, const Problem& problem, const OptimizeOptions& options);
 

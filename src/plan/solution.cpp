@@ -34,12 +34,6 @@ std::string run_lengths(const Problem& problem, const std::vector<int>& formats)
   return text;
 }
 
-/// Seconds that a stage computes in the whole job.
-double busy_s(const Batching& batching, const StageScore& stage) {
-  return batching.prefill_max * stage.prefill_s +
-         (batching.decode_max + batching.rounds * batching.in_flight) * stage.decode_s;
-}
-
 std::string idle_ranks(const Problem& problem, const Assignment& assignment) {
   std::set<int> used;
   for (const AssignedStage& stage : assignment.stages) used.insert(stage.rank);
@@ -49,6 +43,15 @@ std::string idle_ranks(const Problem& problem, const Assignment& assignment) {
       if (!used.contains(rank))
         text += fmt::format("rank {} ({}) idles: it has no stage\n", rank, group.name);
   return text;
+}
+
+std::string proof(const Planned& planned) {
+  const std::string found = fmt::format("found by {} in {:.3f} s: {}\n", name(planned.planner),
+                                        planned.solve_s, planned.note);
+  if (!planned.lower_bound) return found;
+  return fmt::format("no plan is below {:.6g} s: gap {:.3f} %\n", *planned.lower_bound,
+                     100 * *planned.gap()) +
+         found;
 }
 
 /// Whole numbers without a fraction: the plan file has bytes and lanes as such.
@@ -69,20 +72,21 @@ ordered_json stage_json(const Problem& problem, const AssignedStage& stage,
 
 }  // namespace
 
-std::string describe(const Problem& problem, const Optimum& optimum) {
-  const Assignment& assignment = optimum.assignment;
-  const Score& score = optimum.score;
+std::string describe(const Problem& problem, const Planned& planned) {
+  const Assignment& assignment = planned.assignment;
+  const Score& score = planned.score;
   const Batching& batching = at(problem.batchings, assignment.batching);
   Table table({"stage", "rank", "device", "layers", "formats", "chunk ms", "decode ms", "busy s",
                "memory", "budget"});
   for (size_t i = 0; i < assignment.stages.size(); ++i) {
     const AssignedStage& stage = assignment.stages[i];
     const ProblemGroup& group = group_of(problem, stage.rank);
+    const StageScore busy = busy_of(batching, score.stages[i]);
     table.add({std::to_string(i), std::to_string(stage.rank), group.name,
                fmt::format("[{}, {})", stage.begin, stage.end), run_lengths(problem, stage.formats),
                fmt::format("{:.3f}", 1e3 * score.stages[i].prefill_s),
                fmt::format("{:.3f}", 1e3 * score.stages[i].decode_s),
-               fmt::format("{:.3f}", busy_s(batching, score.stages[i])),
+               fmt::format("{:.3f}", busy.prefill_s + busy.decode_s),
                bytes_text(static_cast<int64_t>(score.stages[i].bytes)),
                bytes_text(static_cast<int64_t>(group.memory_bytes))});
   }
@@ -99,13 +103,14 @@ std::string describe(const Problem& problem, const Optimum& optimum) {
          table.text() + idle_ranks(problem, assignment) +
          fmt::format("time {:.6g} s, omega {:.6g}{}, objective {:.6g} s\n", score.time_s,
                      score.omega, bound, score.objective) +
-         fmt::format("no plan is below {:.6g} s: gap {:.3f} %; solved in {:.3f} s, {} boxes\n",
-                     optimum.lower_bound, 100 * optimum.gap(), optimum.solve_s, optimum.boxes);
+         proof(planned);
 }
 
-std::string to_json(const Problem& problem, const Optimum& optimum) {
-  const Assignment& assignment = optimum.assignment;
+std::string to_json(const Problem& problem, const Planned& planned) {
+  const Assignment& assignment = planned.assignment;
   const Batching& batching = at(problem.batchings, assignment.batching);
+  const ordered_json bound =
+      planned.lower_bound ? ordered_json(*planned.lower_bound) : ordered_json(nullptr);
   const ordered_json head{{"format", "llmpq-plan-1"},
                           {"model", nullptr},
                           {"mix", name(batching.mix)},
@@ -117,19 +122,19 @@ std::string to_json(const Problem& problem, const Optimum& optimum) {
                           {"head_format", nullptr},
                           {"problem", problem.name},
                           {"batching", assignment.batching},
-                          {"time_s", optimum.score.time_s},
+                          {"time_s", planned.score.time_s},
                           {"simulated_s", nullptr},
-                          {"omega", optimum.score.omega},
-                          {"objective", optimum.score.objective},
-                          {"lower_bound", optimum.lower_bound},
-                          {"solve_s", optimum.solve_s}};
+                          {"omega", planned.score.omega},
+                          {"objective", planned.score.objective},
+                          {"lower_bound", bound},
+                          {"solve_s", planned.solve_s}};
   std::string text = "{\n";
   for (const auto& item : head.items())
     text += fmt::format("  \"{}\": {},\n", item.key(), dump_json(item.value()));
   std::vector<std::string> stages;
   for (size_t i = 0; i < assignment.stages.size(); ++i)
     stages.push_back("      " +
-                     dump_json(stage_json(problem, assignment.stages[i], optimum.score.stages[i])));
+                     dump_json(stage_json(problem, assignment.stages[i], planned.score.stages[i])));
   return text +
          fmt::format(
              "  \"pipelines\": [\n    {{\"phases\":[\"prefill\",\"decode\"],\"stages\":[\n{}\n"

@@ -206,6 +206,8 @@ TEST(Job, ChecksWhatOneOptionCannotSee) {
   EXPECT_THAT(check_error("rows = '0:5'\nshard = '0/2'"), HasSubstr("give only one of them"));
   EXPECT_THAT(check_error("min-tokens = 9\nmax-tokens = 8"), HasSubstr("more than max-tokens"));
   EXPECT_THAT(check_error("strategy = 'manual'"), HasSubstr("needs --layers-per-stage"));
+  EXPECT_THAT(check_error("max-batch = true\nmin-bits = true"), HasSubstr("one question"));
+  EXPECT_THAT(check_error("strategy = 'llm-pq'"), HasSubstr("all need --problem FILE"));
   EXPECT_THAT(check_error("plan = 'a'\nlayers-per-stage = [1]"), HasSubstr("only one"));
   EXPECT_THAT(check_error("output = 'p'"), HasSubstr("output"));
   EXPECT_THROW(check_job(Job{}, Command::kGenerate), Error);

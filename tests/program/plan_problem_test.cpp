@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/file.hpp"
 #include "plan/plan_json.hpp"
 #include "plan/problem_case.hpp"
@@ -62,7 +64,7 @@ TEST(PlanProblem, AClusterOfThePaper) {
   const ProgramRun table = plan(file);
   ASSERT_EQ(table.exit_code, 0) << table.err;
   for (const char* part : {"paper-06: 64 layers on ", "prefill chunks of ", "busy s", "A100-40G",
-                           "no plan is below ", "gap 0."})
+                           "no plan is below ", "gap 0.", "found by joint in "})
     EXPECT_THAT(table.out, HasSubstr(part));
   const ProgramRun json = plan(file, {"--json"});
   ASSERT_EQ(json.exit_code, 0) << json.err;
@@ -71,6 +73,56 @@ TEST(PlanProblem, AClusterOfThePaper) {
   EXPECT_EQ(read.figures.problem, "paper-06");
   EXPECT_LE(1 - *read.figures.lower_bound / *read.figures.objective, 0.005 + 1e-9);
   EXPECT_EQ(python("plan_check.py " + file + " " + write(scratch, "plan.json", json.out)), 0);
+}
+
+TEST(PlanProblem, EveryStrategyByItselfAndSideBySide) {
+  if (std::system("python3 -c pass") != 0) GTEST_SKIP() << "there is no python3";
+  Scratch scratch;
+  ASSERT_EQ(python("make_problems.py " + scratch.path("clusters") + " --theta 0.1"), 0);
+  const std::string file = scratch.path("clusters/paper-04.json");
+  const ProgramRun all = plan(file, {"--strategy", "all", "--json"});
+  ASSERT_EQ(all.exit_code, 0) << all.err;
+  const auto plans = nlohmann::json::parse(all.out).at("plans");
+  ASSERT_EQ(plans.size(), 6u);
+  for (const auto& one : plans) {
+    const std::string strategy = one.at("strategy");
+    ASSERT_TRUE(one.at("found").get<bool>()) << strategy;
+    EXPECT_GE(one.at("gap").get<double>(), -1e-9) << strategy;
+    if (strategy == "joint" || strategy == "llm-pq-transfer") continue;
+    const ProgramRun run = plan(file, {"--strategy", strategy, "--json"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_EQ(nlohmann::json::parse(run.out).at("objective"), one.at("objective")) << strategy;
+    EXPECT_EQ(python("plan_check.py " + file + " " + write(scratch, "plan.json", run.out)), 0);
+  }
+  const ProgramRun table = plan(file, {"--strategy", "all"});
+  for (const char* part : {"strategy", "times joint's", "gap %", "llm-pq-transfer",
+                           "\nuniform: ", "no plan is below "})
+    EXPECT_THAT(table.out, HasSubstr(part));
+  const ProgramRun saved = plan(file, {"--strategy", "all", "--save-plan", scratch.path("plan")});
+  EXPECT_EQ(saved.exit_code, 2);
+  EXPECT_THAT(saved.err, HasSubstr("to save one, name its strategy"));
+}
+
+TEST(PlanProblem, PictureExplanationAndCurve) {
+  if (std::system("python3 -c pass") != 0) GTEST_SKIP() << "there is no python3";
+  Scratch scratch;
+  ASSERT_EQ(python("make_problems.py " + scratch.path("clusters")), 0);
+  const std::string file = scratch.path("clusters/paper-04.json");
+  const std::string picture = scratch.path("plan.svg"), curve = scratch.path("curve.svg");
+  const ProgramRun run = plan(file, {"--explain", "--svg", picture});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  for (const char* part :
+       {"memory is tightest on stage", "one more P100-12G", "1 GiB more on rank"})
+    EXPECT_THAT(run.out, HasSubstr(part));
+  const ProgramRun swept = plan(file, {"--sweep", "theta", "--svg", curve});
+  ASSERT_EQ(swept.exit_code, 0) << swept.err;
+  EXPECT_THAT(swept.out, HasSubstr("omega at most"));
+  for (const std::string& drawn : {picture, curve})
+    EXPECT_EQ(
+        std::system(
+            ("python3 -c \"import sys, xml.dom.minidom as m; m.parse('" + drawn + "')\"").c_str()),
+        0);
+  EXPECT_THAT(plan(file, {"--max-batch"}).err, HasSubstr("give --cluster, or --model and ranks"));
 }
 
 TEST(PlanProblem, TheCheckerCanFail) {
