@@ -2,7 +2,8 @@
 # mpirun over hosts that this machine pretends (hosts.sh), without ssh and without Slurm:
 #   mpirun.sh obstacle                prints why it cannot be done here; nothing if it can
 #   mpirun.sh HOSTS RANKS COMMAND...  RANKS of each of the hosts h1, h2, ...; mpirun's exit code
-# LLMPQ_CUT_HOST=h2 LLMPQ_CUT_FILE=FILE  takes h2 off the network once FILE is there
+# LLMPQ_CUT_HOST=h2 LLMPQ_CUT_FILE=FILE LLMPQ_CUT_S=8   takes h2 off the network for 8 s once FILE is
+# there. Not for good: mpirun cannot end a job while one of its daemons is out of reach.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/netns/hosts.sh
@@ -43,8 +44,10 @@ chmod +x "$hosts_folder/agent"
 if [ -n "${LLMPQ_CUT_HOST:-}" ]; then
   (
     while [ -d "$hosts_folder" ] && [ ! -e "$LLMPQ_CUT_FILE" ]; do sleep 0.05; done
-    ip -n "$hosts_prefix-head" link set "to-$LLMPQ_CUT_HOST" down 2>/dev/null || true
-  ) &
+    ip -n "$hosts_prefix-head" link set "to-$LLMPQ_CUT_HOST" down
+    sleep "$LLMPQ_CUT_S"
+    ip -n "$hosts_prefix-head" link set "to-$LLMPQ_CUT_HOST" up
+  ) 2>/dev/null &
 fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
 code=0

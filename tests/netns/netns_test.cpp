@@ -55,7 +55,9 @@ class Hosts : public testing::Test {
             "--format",
             "w8",
             "--logprobs",
-            "2"};
+            "2",
+            "--strategy",  // a stage on every rank
+            "uniform"};
   }
 
   Scratch scratch_;
@@ -104,6 +106,25 @@ TEST_F(Hosts, OneGpuSeenFromTwoHostsIsFoundByItsUuid) {
   EXPECT_EQ(refused.exit_code, 7);
   EXPECT_THAT(refused.out,
               HasSubstr("llmpq: error: ranks 0 and 1 on h1 and h2 would compute on one GPU"));
+}
+
+using SlowHosts = Hosts;
+
+TEST_F(SlowHosts, ALostLinkEndsTheJobWithItsCode) {
+  Words words = job("out.h5");
+  words.insert(words.end(), {"--rows", "0:400", "--isa", "plain", "--timeout", "4"});
+  const ShellRun cut =
+      run(2, 1, words,
+          {"LLMPQ_CUT_HOST=h2", "LLMPQ_CUT_S=7", "LLMPQ_CUT_FILE=" + scratch_.path("out.h5.part")});
+  EXPECT_EQ(cut.exit_code, 8) << cut.out;
+  EXPECT_THAT(cut.out, AllOf(HasSubstr("llmpq: error: rank "), HasSubstr("--timeout")));
+  // Nothing is lost that was done.
+  const ProgramRun rest = run_program([&] {
+    Words resumed = job("out.h5");
+    resumed.insert(resumed.end(), {"--rows", "0:400", "--resume"});
+    return resumed;
+  }());
+  EXPECT_EQ(rest.exit_code, 0) << rest.err;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <regex>
+#include <set>
 #include <stdexcept>
 
 namespace llmpq::test {
@@ -52,12 +53,12 @@ std::string Cluster::state(const std::string& job) const {
 }
 
 std::string Cluster::wait(const std::string& job, double most_s) const {
+  static const std::set<std::string> kFinal{"COMPLETED", "FAILED",  "CANCELLED",
+                                            "NODE_FAIL", "TIMEOUT", "OUT_OF_MEMORY"};
   std::string now;
   wait_for(most_s, [&] {
     now = state(job);
-    // A requeued job completes and pends before it runs again.
-    return now != "RUNNING" && now != "PENDING" && now != "COMPLETING" && now != "REQUEUED" &&
-           now != "CONFIGURING";
+    return kFinal.count(now) > 0;
   });
   return now;
 }

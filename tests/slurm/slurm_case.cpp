@@ -64,7 +64,8 @@ void SlurmCase::write_job(int64_t rows) const {
   // are the same bits as the others'.
   std::ofstream(path("job.toml")) << "model = \"" << LLMPQ_DATA << "/tiny\"\n"
                                   << "prompts = \"prompts.h5\"\noutput = \"out.h5\"\n"
-                                  << "max-tokens = 24\nseed = 3\nlogprobs = 2\nformat = \"w8\"\n"
+                                  << "max-tokens = 24\nseed = 3\nlogprobs = 2\n"
+                                  << "strategy = \"uniform\"\nformat = \"w8\"\n"
                                   << "decode-batch = 4\nlanes = 1\nisa = \"plain\"\n";
 }
 
