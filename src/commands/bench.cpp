@@ -118,7 +118,8 @@ std::vector<Job> cases_of(const Job& job) {
       Job one = job;
       set_option(one, *find_option("strategy", Command::kPlan), {strategy}, {}, "--strategy");
       set_option(one, *find_option("mix", Command::kPlan), {mix}, {}, "--mix");
-      if (!alone) name_after_case(one.trace, strategy, mix);
+      if (!alone)
+        for (auto* path : {&one.trace, &one.svg}) name_after_case(*path, strategy, mix);
       cases.push_back(std::move(one));
     }
   return cases;
@@ -186,7 +187,7 @@ std::vector<BenchStage> gather_stages(const Mpi& mpi, const ByKind<StepWork>& mi
   return stages;
 }
 
-/// Collective. `last`: the run that --trace shows.
+/// Collective. `last`: the run that --trace and --svg show.
 BenchRun run_once(const Bench& bench, const Job& job, const Plan& plan, Share& share, bool last) {
   const Mpi& mpi = bench.mpi;
   Timeline timeline;

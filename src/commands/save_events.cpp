@@ -5,6 +5,7 @@
 #include "base/clock_offset.hpp"
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "output/gantt.hpp"
 #include "output/timeline.hpp"
 #include "output/trace.hpp"
 
@@ -16,9 +17,23 @@ void save(const std::filesystem::path& path, const char* what, const std::string
   log_info("the {} is in {}", what, path.string());
 }
 
+std::string draw(const EventsOfRun& run) {
+  GanttChart chart;
+  const auto& stages = run.plan.pipelines.at(0).stages;
+  chart.title = fmt::format("{}: {} stage{}, {}", run.plan.model, stages.size(),
+                            stages.size() == 1 ? "" : "s", name(run.plan.mix));
+  for (const StagePlan& stage : stages) chart.ranks.push_back(stage.ranks.at(0));
+  chart.begin_s = run.begin_s;
+  chart.end_s = run.end_s;
+  chart.events = run.events;
+  return gantt_svg(chart);
+}
+
 }  // namespace
 
-bool wants_events(const Job& job) { return !job.timeline.empty() || !job.trace.empty(); }
+bool wants_events(const Job& job) {
+  return !job.timeline.empty() || !job.trace.empty() || !job.svg.empty();
+}
 
 std::vector<TraceEvent> collect_events(const Mpi& mpi, const Timeline& mine) {
   const ClockOffset offset = clock_offset(mpi);
@@ -34,6 +49,7 @@ void save_events(const Mpi& mpi, const Job& job, const EventsOfRun& run) {
   if (!job.timeline.empty())
     save(job.timeline, "timeline of steps", timeline_text(run.events, mpi.size(), run.begin_s));
   if (!job.trace.empty()) save(job.trace, "trace", chrome_trace(run.events, names, run.begin_s));
+  if (!job.svg.empty()) save(job.svg, "chart", draw(run));
 }
 
 }  // namespace llmpq

@@ -1,4 +1,4 @@
-// Who did what when, as files: --timeline, --trace. Used by generate and bench.
+// Who did what when, as files: --timeline, --trace, --svg. Used by generate and bench.
 #pragma once
 
 #include <vector>

@@ -46,6 +46,11 @@ std::vector<Option> bench_options(const std::vector<Option>& others) {
       {"mix", group, kBench, "M,M,...",
        "How prefill and decode share the pipeline, as for generate; each of several is run.",
        list_of(others, "mix", &Job::mixes)},
+      {"svg", group, kBench, "FILE",
+       "Draw the last run as a Gantt chart: stages from top to bottom, time to the right. Of "
+       "several "
+       "strategies and mixes each gets a FILE of its own, as with --trace.",
+       single(ValueType::kPath, &Job::svg)},
       {"markdown", group, kBench, "", "Print a Markdown table with a row for each case.",
        flag(&Job::markdown)},
   };

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/json.hpp"
@@ -87,12 +89,22 @@ TEST(Bench, TakesTheLengthsOfAPromptsFile) {
   EXPECT_EQ(twice["prompt_tokens"].get<int64_t>(), 2 * json["prompt_tokens"].get<int64_t>());
 }
 
-TEST(Bench, PrintsTablesAndMarkdown) {
+TEST(Bench, PrintsTablesAndMarkdownAndDraws) {
+  Scratch scratch;
   const ProgramRun table = run_program(bench({"--repetitions", "1", "--load-format", "dummy"}), 3);
   ASSERT_EQ(table.exit_code, 0) << table.err;
   EXPECT_THAT(table.out, HasSubstr("tiny on 3 ranks: 9 prompts, 180 prompt tokens, 54 output"));
   EXPECT_THAT(table.out, ContainsRegex("stage +rank +layers +busy +bubble +link"));
   EXPECT_THAT(table.out, ContainsRegex("\n +2 +2 +[0-9]+-7 "));
+  const ProgramRun drawn = run_program(
+      bench({"--repetitions", "1", "--mix", "separated,mixed", "--svg", scratch.path("run.svg")}));
+  ASSERT_EQ(drawn.exit_code, 0) << drawn.err;
+  for (const char* mix : {"separated", "mixed"}) {
+    std::ifstream file(scratch.path(std::string("run-joint-") + mix + ".svg"));
+    const std::string svg(std::istreambuf_iterator<char>(file), {});
+    EXPECT_THAT(svg, HasSubstr(std::string("tiny: 1 stage, ") + mix));
+    EXPECT_THAT(svg, HasSubstr("</svg>"));
+  }
   const ProgramRun markdown = run_program(bench({"--repetitions", "1", "--markdown"}));
   ASSERT_EQ(markdown.exit_code, 0) << markdown.err;
   EXPECT_THAT(markdown.out, HasSubstr("| tiny | 1 | joint | "));
