@@ -62,7 +62,7 @@ class Run:
         environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
         done = subprocess.run(words, capture_output=True, text=True, env=environment)
         self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
-        lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        lines = [line for line in done.stdout.splitlines() if line.startswith('{"')]
         self.report = json.loads(lines[-1]) if lines and self.code == 0 else {}
 
     def overran(self):
