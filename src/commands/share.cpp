@@ -1,12 +1,14 @@
 #include "commands/share.hpp"
 
 #include <fmt/core.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <cstdio>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/process_memory.hpp"
 #include "base/timer.hpp"
 #include "commands/arithmetic.hpp"
 #include "commands/emulation.hpp"
@@ -33,6 +35,19 @@ LinkChoice link_of(const Job& job, const Machines& machines, const Plan& plan) {
   return choose_link(job.link, stages);
 }
 
+int threads_of(const Machines& machines) {
+  return machines.inventory.at(static_cast<size_t>(machines.rank)).threads;
+}
+
+void tell_memory(const HostMemory& predicted, int64_t measured) {
+  log_debug(
+      "anonymous memory: {} predicted, {} at most while running; program {}, stage {}, staging {}, "
+      "scratch {}, messages {}, threads {}, driver {}",
+      bytes_text(predicted.total()), bytes_text(measured), bytes_text(predicted.program),
+      bytes_text(predicted.stage), bytes_text(predicted.staging), bytes_text(predicted.scratch),
+      bytes_text(predicted.messages), bytes_text(predicted.threads), bytes_text(predicted.driver));
+}
+
 /// This rank's stage with its layers; leaves `share` as it is on a rank without one.
 void load_stage(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
                 const Plan& plan, Share& share) {
@@ -45,7 +60,14 @@ void load_stage(const Mpi& mpi, const Job& job, const Input& input, const Machin
                          .sizes = stage_sizes(plan, input.max_model_len, input.kv_type),
                          .kv_blocks = plan.kv_blocks,
                          .activation = job.activation_dtype};
+  malloc_trim(0);  // what planning and, below, reading took goes back: the rest is what stays
+  const int64_t program_bytes = anonymous_bytes();
   share.stage.emplace(setup, *input.checkpoint, *machines.backend, *share.context);
+  malloc_trim(0);
+  if (machines.backend->kind() == BackendKind::kCpu)
+    share.memory = predict_host_memory(setup, input.checkpoint->config(), program_bytes,
+                                       share.stage->bytes(), threads_of(machines));
+  if (share.memory.stage > 0 && mpi.rank() == 0) share.memory.driver = kDriverBytes;
   if (const auto emulated = load_emulated(machines, input.checkpoint->config()))
     share.clock.emplace(*emulated, setup, input.checkpoint->config(), *machines.backend);
 }
@@ -102,9 +124,15 @@ void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& s
         *share.stage, share.index,
         make_stage_links(mpi, plan.pipelines[0], share.index, share.link.kind == LinkKind::kNccl),
         setup.bell, setup.timeline, share.clock ? &*share.clock : nullptr);
-  run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, setup.tick);
+  AnonymousPeak peak;
+  run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, [&] {
+    peak.look();
+    if (setup.tick) setup.tick();
+  });
   worker.reset();  // ends the thread that counts
   if (share.clock) tell_overruns(share.clock->counts());
+  peak.look();
+  if (share.memory.stage > 0) tell_memory(share.memory, peak.bytes());
 }
 
 void or_abort(const Mpi& mpi, const std::function<void()>& work) {

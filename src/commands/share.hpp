@@ -14,6 +14,7 @@
 #include "pipeline/queue.hpp"
 #include "pipeline/worker.hpp"
 #include "profile/links.hpp"
+#include "stage/host_memory.hpp"
 #include "stage/stage.hpp"
 
 namespace llmpq {
@@ -27,6 +28,7 @@ struct Share {
   LinkChoice link;                      ///< what carries activations between the stages
   std::vector<std::string> arithmetic;  ///< arithmetic_class() by rank; empty without a stage
   double load_s = 0;
+  HostMemory memory;  ///< foreseen of a stage on a CPU; else 0
 };
 
 /// Reads, rounds and packs this rank's layers and connects it to its neighbours. Collective.

@@ -8,7 +8,7 @@
 namespace llmpq {
 namespace {
 
-constexpr int kTrials = 3;
+constexpr int kTrials = 2;
 
 StageParts parts_of(const StageSetup& setup, const ModelConfig& config) {
   StageParts parts;

@@ -75,6 +75,9 @@ TEST(FakeGpus, EmulationsCapMemoryAndSms) {
   EXPECT_EQ(json["ranks"][1]["gpu"]["sms"], 108);
   const auto wrong = check({}, {"--emulate", "sms=200"}, 1, 2);
   EXPECT_THAT(std::string(wrong["findings"][0]["sentence"]), HasSubstr("has 108 SMs"));
+  const auto clock = check({}, {"--emulate", "slowdown=3"}, 1, 2);
+  EXPECT_THAT(std::string(clock["findings"][0]["sentence"]),
+              HasSubstr("only CPUs can be another device"));
 }
 
 }  // namespace

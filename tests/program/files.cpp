@@ -1,6 +1,12 @@
 #include "program/files.hpp"
 
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
 #include "base/hdf5.hpp"
+#include "base/json.hpp"
 #include "input/prompts.hpp"
 
 namespace llmpq::test {
@@ -81,6 +87,47 @@ void write_prompts(const std::string& path, const std::vector<std::string>& text
   if (!columns.max_tokens.empty())
     file.create_dataset("max_tokens", {h5::value_type<int32_t>(), 1024, {}})
         .write(0, std::span<const int32_t>(columns.max_tokens));
+}
+
+void write_dummy_model(const std::string& folder, const DummyShape& shape) {
+  std::filesystem::create_directory(folder);
+  const nlohmann::json config{{"architectures", {"LlamaForCausalLM"}},
+                              {"model_type", "llama"},
+                              {"hidden_size", shape.hidden},
+                              {"intermediate_size", shape.ffn},
+                              {"num_hidden_layers", shape.layers},
+                              {"num_attention_heads", shape.heads},
+                              {"num_key_value_heads", shape.kv_heads},
+                              {"vocab_size", shape.vocab},
+                              {"max_position_embeddings", 1024},
+                              {"rms_norm_eps", 1e-5},
+                              {"rope_theta", 10000.0},
+                              {"hidden_act", "silu"},
+                              {"tie_word_embeddings", true},
+                              {"torch_dtype", "bfloat16"},
+                              {"eos_token_id", 2}};
+  std::ofstream(folder + "/config.json") << dump_json(config);
+}
+
+void write_token_prompts(const std::string& path, int64_t rows, std::pair<int, int> lengths,
+                         int vocab) {
+  std::mt19937 random(1);
+  const auto draw = [&](int least, int most) {
+    return least + static_cast<int>(random() % static_cast<unsigned>(most - least + 1));
+  };
+  std::vector<int32_t> values;
+  std::vector<int64_t> splits{0};
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int left = draw(lengths.first, lengths.second); left > 0; --left)
+      values.push_back(draw(3, vocab - 1));
+    splits.push_back(static_cast<int64_t>(values.size()));
+  }
+  h5::File file = h5::File::create(path, false, Exit::kPrompts);
+  h5::Group group = file.create_group("prompt_token_ids");
+  group.create_dataset("values", {h5::value_type<int32_t>(), 65536, {}})
+      .write(0, std::span<const int32_t>(values));
+  group.create_dataset("row_splits", {h5::value_type<int64_t>(), 65536, {}})
+      .write(0, std::span<const int64_t>(splits));
 }
 
 std::vector<std::string> bundled_prompts(int64_t begin, int64_t count) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/temp_folder.hpp"
@@ -40,6 +41,17 @@ struct PromptColumns {
 };
 void write_prompts(const std::string& path, const std::vector<std::string>& texts,
                    const PromptColumns& columns = {});
+
+/// Sizes of a made-up Llama shape.
+struct DummyShape {
+  int hidden = 64, ffn = 128, layers = 1, heads = 4, kv_heads = 2, vocab = 512;
+};
+/// A model's folder with config.json alone, for --load-format dummy.
+void write_dummy_model(const std::string& folder, const DummyShape& shape);
+
+/// Prompts of random tokens below `vocab`, of `lengths` first to second many.
+void write_token_prompts(const std::string& path, int64_t rows, std::pair<int, int> lengths,
+                         int vocab);
 
 /// Rows [begin, begin + count) of data/prompts.h5.
 std::vector<std::string> bundled_prompts(int64_t begin, int64_t count);

@@ -2,10 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <random>
 
-#include "base/hdf5.hpp"
 #include "program/files.hpp"
 #include "program/run_program.hpp"
 
@@ -14,40 +12,11 @@ namespace {
 
 using Flags = std::vector<std::string>;
 
-/// A model of one small layer: config.json alone, for --load-format dummy.
-void write_dummy_model(const std::string& folder) {
-  std::filesystem::create_directory(folder);
-  std::ofstream(folder + "/config.json") << R"({"architectures": ["LlamaForCausalLM"],
-    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512,
-    "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
-    "hidden_act": "silu", "tie_word_embeddings": true, "torch_dtype": "bfloat16",
-    "eos_token_id": 2})";
-}
-
-/// Prompts of 20 to 100 random tokens.
-void write_token_prompts(const std::string& path, int64_t rows) {
-  std::mt19937 random(1);
-  std::vector<int32_t> values;
-  std::vector<int64_t> splits{0};
-  for (int64_t row = 0; row < rows; ++row) {
-    const auto size = static_cast<int>(20 + random() % 81);
-    for (int i = 0; i < size; ++i) values.push_back(static_cast<int32_t>(3 + random() % 500));
-    splits.push_back(static_cast<int64_t>(values.size()));
-  }
-  h5::File file = h5::File::create(path, false, Exit::kPrompts);
-  h5::Group group = file.create_group("prompt_token_ids");
-  group.create_dataset("values", {h5::value_type<int32_t>(), 65536, {}})
-      .write(0, std::span<const int32_t>(values));
-  group.create_dataset("row_splits", {h5::value_type<int64_t>(), 65536, {}})
-      .write(0, std::span<const int64_t>(splits));
-}
-
 TEST(SlowGenerate, MemoryOfRank0DoesNotGrowWithTheRows) {
   const Scratch scratch;
-  write_dummy_model(scratch.path("model"));
+  write_dummy_model(scratch.path("model"), {});
   const auto max_rss_kib = [&](int64_t rows) {
-    write_token_prompts(scratch.path("prompts.h5"), rows);
+    write_token_prompts(scratch.path("prompts.h5"), rows, {20, 100}, 500);
     const ProgramRun run =
         run_program({"generate", "--model", scratch.path("model"), "--load-format", "dummy",
                      "--prompts", scratch.path("prompts.h5"), "--output", scratch.path("out.h5"),

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/check.hpp"
+#include "layer/test_model.hpp"
 #include "plan/memory_model.hpp"
 #include "plan/solve.hpp"
 
@@ -67,17 +68,50 @@ TEST_F(StageTest, AllocatesWhatThePlanPredicts) {
 TEST_F(StageTest, WorkOfTheStagesAddsUp) {
   constexpr StepShape kShape{
       .prefill_rows = 5, .prefill_keys = 15, .samples = 1, .prefill_context = 5};
-  const Stage whole = load(solve(request(1), Strategy::kAuto).plan, 0);
+  const Stage whole = load(solve(request(1), Strategy::kJoint).plan, 0);
   const StepWork wanted = whole.work(kShape);
   EXPECT_GT(wanted.of(Unit::kInt8), 0);
   EXPECT_GT(wanted.of(Unit::kF32), 0);
   EXPECT_EQ(wanted.of(Unit::kHalf), 0);
-  const Plan cut = solve(request(3), Strategy::kAuto).plan;
+  const Plan cut = solve(request(3), Strategy::kJoint).plan;
   StepWork sum;
   for (size_t i = 0; i < 3; ++i) sum += load(cut, i).work(kShape);
   EXPECT_DOUBLE_EQ(sum.bytes, wanted.bytes);
   EXPECT_DOUBLE_EQ(sum.of(Unit::kInt8), wanted.of(Unit::kInt8));
   EXPECT_DOUBLE_EQ(sum.of(Unit::kF32), wanted.of(Unit::kF32));
+}
+
+/// Every family, formats mixed, each type of the cache, a head in w8.
+TEST(StageBytes, AreThoseOfThePlanForAllFamilies) {
+  const auto backend = make_cpu_backend(1, "plain");
+  const auto context = backend->make_context();
+  for (const ModelConfig& config : small_models())
+    for (const DType kv_type : {DType::kF32, DType::kBf16, DType::kF16, DType::kInt8}) {
+      SCOPED_TRACE(config.family + " cache " + std::to_string(static_cast<int>(kv_type)));
+      PlanRequest asked{.model = config.family,
+                        .config = config,
+                        .ranks = {{int64_t{1} << 30, "cpu"}, {int64_t{1} << 30, "cpu"}},
+                        .device_links = false,
+                        .max_model_len = 96,
+                        .kv_type = kv_type,
+                        .kv_block_tokens = 16,
+                        .workload = {.sequences = 5, .max_sequence_tokens = 70},
+                        .wishes = {}};
+      asked.wishes.formats = {Format::kW3, format_16bit(config), Format::kW4};
+      asked.wishes.head_format = Format::kW8;
+      const Plan plan = solve(asked, Strategy::kJoint).plan;
+      const RandomCheckpoint checkpoint(config);
+      const std::vector<StageMemory> predicted = predict_memory(asked, plan);
+      ASSERT_EQ(predicted.size(), 2u);
+      for (size_t i = 0; i < predicted.size(); ++i) {
+        const StageSetup setup{.plan = plan.pipelines[0].stages[i],
+                               .head_format = plan.head_format,
+                               .sizes = stage_sizes(plan, 96, kv_type),
+                               .kv_blocks = plan.kv_blocks,
+                               .activation = std::nullopt};
+        EXPECT_EQ(Stage(setup, checkpoint, *backend, *context).bytes(), predicted[i].total());
+      }
+    }
 }
 
 TEST_F(StageTest, RefusesActivationsOfAnotherSize) {
