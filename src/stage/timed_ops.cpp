@@ -15,6 +15,7 @@ thread_local Watch watch;
 enum class Name {
   kEmbed,
   kNorm,
+  kHeadNorm,
   kAdd,
   kRope,
   kLinear,
@@ -22,12 +23,14 @@ enum class Name {
   kKvWrite,
   kAttention,
   kGather,
+  kAddRows,
+  kRoute,
   kSample,
   kScore
 };
-constexpr const char* kNames[] = {"embed",  "norm",       "add",      "rope",
-                                  "linear", "activation", "kv_write", "attention",
-                                  "gather", "sample",     "score"};
+constexpr const char* kNames[] = {"embed",    "norm",       "head_norm", "add",       "rope",
+                                  "linear",   "activation", "kv_write",  "attention", "gather",
+                                  "add_rows", "route",      "sample",    "score"};
 
 template <Name name, typename Args, void (*Ops::*operation)(Context&, const Args&)>
 void timed(Context& context, const Args& args) {
@@ -39,6 +42,7 @@ void timed(Context& context, const Args& args) {
 constexpr Ops kTimed = {
     .embed = timed<Name::kEmbed, EmbedArgs, &Ops::embed>,
     .norm = timed<Name::kNorm, NormArgs, &Ops::norm>,
+    .head_norm = timed<Name::kHeadNorm, HeadNormArgs, &Ops::head_norm>,
     .add = timed<Name::kAdd, AddArgs, &Ops::add>,
     .rope = timed<Name::kRope, RopeArgs, &Ops::rope>,
     .linear = timed<Name::kLinear, LinearArgs, &Ops::linear>,
@@ -46,6 +50,8 @@ constexpr Ops kTimed = {
     .kv_write = timed<Name::kKvWrite, KvWriteArgs, &Ops::kv_write>,
     .attention = timed<Name::kAttention, AttentionArgs, &Ops::attention>,
     .gather_rows = timed<Name::kGather, GatherRowsArgs, &Ops::gather_rows>,
+    .add_rows = timed<Name::kAddRows, AddRowsArgs, &Ops::add_rows>,
+    .route = timed<Name::kRoute, RouteArgs, &Ops::route>,
     .sample = timed<Name::kSample, SampleArgs, &Ops::sample>,
     .score = timed<Name::kScore, ScoreArgs, &Ops::score>,
 };
