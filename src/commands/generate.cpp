@@ -101,6 +101,7 @@ int run_generate(const Job& job) {
     output = open_output(job, input, state);
     kept = keep_formats(job, output);
   });
+  kept = with_formats_of_rank_0(mpi, std::move(kept));
   const Machines machines = find_machines(mpi, job);
   const Decision decision = decide(mpi, kept, input, machines);
   const Plan& plan = decision.plan;

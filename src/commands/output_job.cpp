@@ -140,4 +140,18 @@ Job keep_formats(const Job& job, const OutputJob& output) {
   return kept;
 }
 
+Job with_formats_of_rank_0(const Mpi& mpi, Job job) {
+  nlohmann::json mine{{"layers", nlohmann::json::array()}, {"head", nullptr}};
+  for (const Format format : job.format) mine["layers"].push_back(std::string(name(format)));
+  if (job.head_format) mine["head"] = std::string(name(*job.head_format));
+  const auto json = parse_json(mpi.broadcast(dump_json(mine)), "rank 0's formats", Exit::kMpi);
+  job.format.clear();
+  for (const auto& layer : json.at("layers"))
+    job.format.push_back(*parse_format(layer.get<std::string>()));
+  job.head_format.reset();
+  if (json.at("head").is_string())
+    job.head_format = parse_format(json.at("head").get<std::string>());
+  return job;
+}
+
 }  // namespace llmpq

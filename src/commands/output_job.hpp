@@ -39,5 +39,8 @@ void begin_output(const Job& job, const Input& input, const Plan& plan,
 /// The job with the formats of the plan that the journal's first rows were made with: they belong
 /// to the job, as sampling does. Error(kOutput) if the job asks for others.
 Job keep_formats(const Job& job, const OutputJob& output);
+/// The job with the formats of rank 0, the only one that knows the journal: what is measured for
+/// the plan must be asked for by all ranks alike. Collective.
+Job with_formats_of_rank_0(const Mpi& mpi, Job job);
 
 }  // namespace llmpq

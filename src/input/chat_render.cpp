@@ -13,7 +13,7 @@ namespace llmpq::chat {
 namespace {
 
 using Kind = Expression::Kind;
-constexpr int64_t kMostSteps = 5'000'000;  ///< of one rendering, see count_steps
+constexpr int64_t kMostSteps = 1'000'000;  ///< of one rendering, see count_steps
 constexpr int kDeepestMacro = 100;
 
 /// Names and their values; an inner scope hides the outer ones. A loop's and a macro's body have

@@ -83,7 +83,7 @@ TEST(ChatTemplate, StopsWhereValuesAreNotWhatTheyShouldBe) {
   stops("{{ messages[0].role.nothing() }}", "there is no function `nothing`");
   stops("{{ 'a' + 1 }}", "text + a number");
   stops("{{ 1 / 0 }}", "division by zero");
-  stops("{{ 9223372036854775807 + 1 }}", "is too long");
+  stops("{{ 999999999999999999 * 999999999999999999 }}", "is too large");
   stops("{% for i in range(2000000) %}{% endfor %}", "a range is too long");
   stops("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "macros call each other");
   stops("{% for i in range(1000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "input/job_options.hpp"
 #include "kernels/check.hpp"
@@ -55,9 +55,10 @@ TEST(Job, DefaultsAreThoseOfTheDesign) {
 }
 
 TEST(Job, EveryOptionIsNamedOnceAndExplained) {
-  std::set<std::string> names;
+  std::map<std::string, unsigned> names;  // and the commands that have it
   for (const auto& option : options()) {
-    EXPECT_TRUE(names.insert(option.name).second) << option.name;
+    EXPECT_EQ(names[option.name] & option.commands, 0u) << option.name;
+    names[option.name] |= option.commands;
     EXPECT_TRUE(option.help.ends_with(".")) << option.name;
     EXPECT_NE(option.commands, 0u) << option.name;
     EXPECT_TRUE(option.binding.set && option.binding.get) << option.name;

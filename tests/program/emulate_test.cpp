@@ -175,7 +175,8 @@ TEST_F(Emulated, WhatCannotBeIsASentence) {
   refused({"--emulate", "profile=/no/such/file"}, "/no/such/file");
   refused({"--emulate", "profile=" + profile("other", 1, "0123456789abcdef")},
           "other was measured for layers of another model (shape 0123456789abcdef");
-  refused({"--emulate", "profile=" + profile("w8", 1, "", "w8")},
+  refused({"--emulate", "profile=" + profile("w8", 1, "", "w8")}, "no device has times for it");
+  refused({"--emulate", "profile=" + profile("w8", 1, "", "w8"), "--strategy", "manual"},
           "the profile of w8 has no layer in w4");
   refused({"--emulate", "slowdown=0.001"}, "more than 70 % of its");
   refused({"--emulate", "profile=" + profile("too-fast", 1e-9)}, "more than 70 % of its");

@@ -112,7 +112,7 @@ TEST(PlanProblem, PictureExplanationAndCurve) {
   const ProgramRun run = plan(file, {"--explain", "--svg", picture});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   for (const char* part :
-       {"memory is tightest on stage", "one more P100-12G", "1 GiB more on rank"})
+       {"memory is tightest on stage", "one more P100", "1 GiB more on rank"})
     EXPECT_THAT(run.out, HasSubstr(part));
   const ProgramRun swept = plan(file, {"--sweep", "theta", "--svg", curve});
   ASSERT_EQ(swept.exit_code, 0) << swept.err;
