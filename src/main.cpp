@@ -1,12 +1,14 @@
 // The program: reads the command line, runs the command, and is the only place that catches errors.
 #include <chrono>
+#include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/hdf5.hpp"
+#include "base/launcher.hpp"
 #include "base/log.hpp"
 #include "commands/bench.hpp"
 #include "commands/check.hpp"
@@ -22,18 +24,10 @@
 
 namespace {
 
-/// The launcher's word for who we are: errors that all ranks meet are told by one of them. MPI is
-/// not asked, since it may not be there yet or not any more.
-bool is_first_rank() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"})
-    if (const char* rank = std::getenv(name)) return std::string(rank) == "0";
-  return true;
-}
-
 int run(const std::vector<std::string>& words) {
   const llmpq::CommandLine line = llmpq::parse_command_line(words);
   if (!line.print.empty() || !line.command) {
-    if (is_first_rank()) std::fputs(line.print.c_str(), stdout);
+    if (llmpq::is_first_rank()) std::fputs(line.print.c_str(), stdout);
     return 0;
   }
   switch (*line.command) {
@@ -62,7 +56,7 @@ int run(const std::vector<std::string>& words) {
 /// Before MPI is up the ranks cannot wait for each other, and a launcher kills the others when the
 /// first one exits: the first rank gets time to speak.
 void tell(const std::string& sentence) {
-  if (is_first_rank())
+  if (llmpq::is_first_rank())
     llmpq::print_error(sentence);
   else
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
@@ -71,6 +65,8 @@ void tell(const std::string& sentence) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // nobody reads what we say any more: no reason to stop working
+  llmpq::h5::dont_close_at_exit();
   try {
     return run({argv + 1, argv + argc});
   } catch (const llmpq::Error& error) {

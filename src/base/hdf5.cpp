@@ -216,4 +216,6 @@ bool is_hdf5(const std::filesystem::path& path) {
   return H5Fis_hdf5(path.c_str()) > 0;
 }
 
+void dont_close_at_exit() { H5dont_atexit(); }
+
 }  // namespace llmpq::h5

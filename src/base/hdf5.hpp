@@ -197,4 +197,8 @@ class File : public Group {
 /// Whether the file begins like an HDF5 file; false where it cannot be read.
 bool is_hdf5(const std::filesystem::path& path);
 
+/// Keeps the library from closing what is open when the program exits: after a write that failed
+/// (a full disk) it crashes there. Before the first other call.
+void dont_close_at_exit();
+
 }  // namespace llmpq::h5

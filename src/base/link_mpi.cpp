@@ -118,7 +118,8 @@ std::unique_ptr<LinkOut> make_mpi_link_out(const Mpi& mpi, int peer, int tag) {
 
 std::unique_ptr<LinkIn> make_mpi_link_in(const Mpi& mpi, int peer, int tag,
                                          int64_t max_message_bytes) {
-  return std::make_unique<MpiLinkIn>(mpi.handle().world, peer, tag, max_message_bytes);
+  const int source = peer == kAnyRank ? MPI_ANY_SOURCE : peer;
+  return std::make_unique<MpiLinkIn>(mpi.handle().world, source, tag, max_message_bytes);
 }
 
 }  // namespace llmpq

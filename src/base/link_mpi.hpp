@@ -10,6 +10,8 @@
 
 namespace llmpq {
 
+constexpr int kAnyRank = -1;  ///< as the peer of a receiving end: all ranks send to it
+
 /// The end from which this rank sends to `peer`. One pair of ends per (peer, tag); at most 2 GiB a
 /// message. `mpi` must outlive it. Calls throw Error(kMpi).
 std::unique_ptr<LinkOut> make_mpi_link_out(const Mpi& mpi, int peer, int tag);

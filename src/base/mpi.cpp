@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <future>
 #include <limits>
 #include <numeric>
+#include <thread>
 
 #include "base/log.hpp"
 #include "base/mpi_check.hpp"
@@ -16,20 +19,54 @@ namespace {
 /// MPI counts are ints: longer data goes in pieces of this many bytes.
 constexpr int64_t kPieceBytes = int64_t{1} << 30;
 
-void broadcast_pieces(char* data, int64_t bytes, int root, MPI_Comm comm) {
-  for (int64_t done = 0; done < bytes; done += kPieceBytes) {
-    const int piece = static_cast<int>(std::min(kPieceBytes, bytes - done));
-    CHECK_MPI(MPI_Bcast(data + done, piece, MPI_CHAR, root, comm));
+/// How often a collective call is looked at at once before its rank sleeps in between.
+constexpr int kLooksAwake = 1000;
+constexpr auto kSleep = std::chrono::microseconds(100);
+/// Between two calls of while_waiting() during long work.
+constexpr auto kWorkInterval = std::chrono::milliseconds(20);
+
+/// Waits for a collective call without taking a core from whoever still computes.
+void finish(MPI_Request request, const Mpi::Handle& handle) {
+  for (int looks = 0;; ++looks) {
+    int done = 0;
+    CHECK_MPI(MPI_Test(&request, &done, MPI_STATUS_IGNORE));
+    if (done != 0) return;
+    if (handle.while_waiting) handle.while_waiting();
+    if (looks < kLooksAwake)
+      std::this_thread::yield();
+    else
+      std::this_thread::sleep_for(kSleep);
   }
+}
+
+void broadcast_piece(void* data, int bytes, int root, const Mpi::Handle& handle) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  CHECK_MPI(MPI_Ibcast(data, bytes, MPI_CHAR, root, handle.world, &request));
+  finish(request, handle);
 }
 
 /// Broadcasts a vector or a string: its size first.
 template <typename Bytes>
-void broadcast_sized(Bytes& bytes, int root, MPI_Comm comm) {
+void broadcast_sized(Bytes& bytes, int root, const Mpi::Handle& handle) {
   int64_t size = static_cast<int64_t>(bytes.size());
-  CHECK_MPI(MPI_Bcast(&size, 1, MPI_INT64_T, root, comm));
+  broadcast_piece(&size, sizeof(size), root, handle);
   bytes.resize(static_cast<size_t>(size));
-  broadcast_pieces(reinterpret_cast<char*>(bytes.data()), size, root, comm);
+  char* const data = reinterpret_cast<char*>(bytes.data());
+  for (int64_t done = 0; done < size; done += kPieceBytes)
+    broadcast_piece(data + done, static_cast<int>(std::min(kPieceBytes, size - done)), root,
+                    handle);
+}
+
+/// What `work` throws, if it does; other exceptions than Error are kInternal.
+std::optional<Error> failure_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::exception& error) {
+    return Error(Exit::kInternal, error.what());
+  }
+  return std::nullopt;
 }
 
 /// The offsets at which texts of these sizes start when joined; Error if MPI cannot count them.
@@ -100,52 +137,69 @@ Mpi::~Mpi() {
   MPI_Finalize();
 }
 
-void Mpi::barrier() const { CHECK_MPI(MPI_Barrier(handle_->world)); }
+void Mpi::while_waiting(std::function<void()> call) { handle_->while_waiting = std::move(call); }
+
+void Mpi::barrier() const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  CHECK_MPI(MPI_Ibarrier(handle_->world, &request));
+  finish(request, *handle_);
+}
 
 void Mpi::broadcast(std::vector<std::byte>& bytes, int root) const {
-  broadcast_sized(bytes, root, handle_->world);
+  broadcast_sized(bytes, root, *handle_);
 }
 
 std::string Mpi::broadcast(std::string text, int root) const {
-  broadcast_sized(text, root, handle_->world);
+  broadcast_sized(text, root, *handle_);
   return text;
 }
 
 std::vector<std::string> Mpi::gather(const std::string& text, int root) const {
   const int mine = int_size(text);
   std::vector<int> sizes(static_cast<size_t>(size_), 0);
-  CHECK_MPI(MPI_Gather(&mine, 1, MPI_INT, sizes.data(), 1, MPI_INT, root, handle_->world));
+  MPI_Request request = MPI_REQUEST_NULL;
+  CHECK_MPI(
+      MPI_Igather(&mine, 1, MPI_INT, sizes.data(), 1, MPI_INT, root, handle_->world, &request));
+  finish(request, *handle_);
   const std::vector<int> offsets = offsets_of(sizes);
   std::string joined(static_cast<size_t>(offsets.back()) + static_cast<size_t>(sizes.back()), '\0');
-  CHECK_MPI(MPI_Gatherv(text.data(), mine, MPI_CHAR, joined.data(), sizes.data(), offsets.data(),
-                        MPI_CHAR, root, handle_->world));
+  CHECK_MPI(MPI_Igatherv(text.data(), mine, MPI_CHAR, joined.data(), sizes.data(), offsets.data(),
+                         MPI_CHAR, root, handle_->world, &request));
+  finish(request, *handle_);
   return rank_ == root ? cut(joined, sizes) : std::vector<std::string>{};
 }
 
 std::vector<std::string> Mpi::all_gather(const std::string& text) const {
   const int mine = int_size(text);
   std::vector<int> sizes(static_cast<size_t>(size_), 0);
-  CHECK_MPI(MPI_Allgather(&mine, 1, MPI_INT, sizes.data(), 1, MPI_INT, handle_->world));
+  MPI_Request request = MPI_REQUEST_NULL;
+  CHECK_MPI(MPI_Iallgather(&mine, 1, MPI_INT, sizes.data(), 1, MPI_INT, handle_->world, &request));
+  finish(request, *handle_);
   const std::vector<int> offsets = offsets_of(sizes);
   std::string joined(static_cast<size_t>(offsets.back()) + static_cast<size_t>(sizes.back()), '\0');
-  CHECK_MPI(MPI_Allgatherv(text.data(), mine, MPI_CHAR, joined.data(), sizes.data(), offsets.data(),
-                           MPI_CHAR, handle_->world));
+  CHECK_MPI(MPI_Iallgatherv(text.data(), mine, MPI_CHAR, joined.data(), sizes.data(),
+                            offsets.data(), MPI_CHAR, handle_->world, &request));
+  finish(request, *handle_);
   return cut(joined, sizes);
 }
 
 double Mpi::max(double value) const {
   double largest = 0;
-  CHECK_MPI(MPI_Allreduce(&value, &largest, 1, MPI_DOUBLE, MPI_MAX, handle_->world));
+  MPI_Request request = MPI_REQUEST_NULL;
+  CHECK_MPI(MPI_Iallreduce(&value, &largest, 1, MPI_DOUBLE, MPI_MAX, handle_->world, &request));
+  finish(request, *handle_);
   return largest;
 }
 
 void Mpi::agree(const std::optional<Error>& mine) const {
   const int candidate = mine ? rank_ : size_;
   int first = size_;
-  CHECK_MPI(MPI_Allreduce(&candidate, &first, 1, MPI_INT, MPI_MIN, handle_->world));
+  MPI_Request request = MPI_REQUEST_NULL;
+  CHECK_MPI(MPI_Iallreduce(&candidate, &first, 1, MPI_INT, MPI_MIN, handle_->world, &request));
+  finish(request, *handle_);
   if (first == size_) return;
   int code = mine ? static_cast<int>(mine->code()) : 0;
-  CHECK_MPI(MPI_Bcast(&code, 1, MPI_INT, first, handle_->world));
+  broadcast_piece(&code, sizeof(code), first, *handle_);
   const Error agreed(static_cast<Exit>(code),
                      broadcast(mine ? std::string(mine->what()) : "", first));
   if (rank_ == 0) print_error(agreed.what());
@@ -153,16 +207,13 @@ void Mpi::agree(const std::optional<Error>& mine) const {
   throw agreed.as_told();
 }
 
-void Mpi::agreed(const std::function<void()>& work) const {
-  std::optional<Error> mine;
-  try {
-    work();
-  } catch (const Error& error) {
-    mine = error;
-  } catch (const std::exception& error) {
-    mine = Error(Exit::kInternal, error.what());
-  }
-  agree(mine);
+void Mpi::agreed(const std::function<void()>& work) const { agree(failure_of(work)); }
+
+void Mpi::agreed_on_long(const std::function<void()>& work) const {
+  auto failure = std::async(std::launch::async, [&] { return failure_of(work); });
+  while (failure.wait_for(kWorkInterval) != std::future_status::ready)
+    if (handle_->while_waiting) handle_->while_waiting();
+  agree(failure.get());
 }
 
 void Mpi::abort(Exit code) const {

@@ -32,6 +32,12 @@ class Mpi {
   int node_size() const { return node_size_; }
   const std::string& host() const { return host_; }
 
+  /// `call` is called again and again, at most some 100 us apart, while a collective call waits for
+  /// other ranks, and some 50 times a second during agreed_on_long(): so that this rank answers
+  /// when it is asked whether it lives. It must not throw, and may use links, but no collective
+  /// call.
+  void while_waiting(std::function<void()> call);
+
   /// Collective.
   void barrier() const;
   /// Collective: every rank gets `root`'s bytes (any size).
@@ -50,6 +56,9 @@ class Mpi {
   void agree(const std::optional<Error>& mine) const;
   /// Collective: runs `work` here and agrees on what it threw; other exceptions are kInternal.
   void agreed(const std::function<void()>& work) const;
+  /// The same for work that may take minutes: it runs on a thread of its own, must not use MPI, and
+  /// meanwhile this rank answers the others (see while_waiting()).
+  void agreed_on_long(const std::function<void()>& work) const;
 
   /// Ends all ranks with `code`, for failures during the run. Print rank, stage and step before.
   [[noreturn]] void abort(Exit code) const;

@@ -215,7 +215,8 @@ BenchRun run_once(const Bench& bench, const Job& job, const Plan& plan, Share& s
 BenchCase run_case(const Bench& bench, const Job& job) {
   const Decision decision = decide(bench.mpi, job, bench.input, bench.machines);
   const Plan& plan = decision.plan;
-  Share share = load_share(bench.mpi, job, bench.input, bench.machines, plan);
+  Share share = load_share(
+      bench.mpi, {.job = job, .input = bench.input, .machines = bench.machines, .plan = plan});
   BenchCase result;
   result.strategy = to_text(*find_option("strategy", Command::kPlan),
                             find_option("strategy", Command::kPlan)->binding.get(job).at(0));

@@ -86,7 +86,7 @@ constexpr std::string_view kExitCodes =
     "  0 all rows done       4 model            7 GPU\n"
     "  1 internal error      5 prompts          8 MPI\n"
     "  2 usage               6 output          10 rows failed (--strict)\n"
-    "  3 no plan fits\n";
+    "  3 no plan fits       75 stopped early, all is saved: start it again with --resume\n";
 
 constexpr std::string_view kJobNote =
     "JOB is a TOML file whose keys are the flags below without the dashes. Flags beat the file, "

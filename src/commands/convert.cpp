@@ -87,7 +87,7 @@ void convert_results(const Job& job, const fs::path& to, FileKind kind) {
 void check_target(const Job& job) {
   CHECK(job.overwrite || !fs::exists(job.output), Exit::kOutput,
         "{}: exists already and is kept; --overwrite makes it anew", job.output.string());
-  check_output(job.output, true, false);
+  check_output(job.output, {.overwrite = true});
 }
 
 /// A file that is gone at the end unless it got its name.

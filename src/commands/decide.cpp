@@ -82,6 +82,21 @@ Made make_plan(const Job& job, const PlanRequest& request,
   return made;
 }
 
+/// Where the formats are those of an earlier run and need not be kept, others are taken if those do
+/// not fit any more.
+Made make_or_change_plan(Job job, const Input& input, const Machines& machines,
+                         const std::optional<PlanningData>& data) {
+  try {
+    return make_plan(job, plan_request(job, input, machines), data);
+  } catch (const Error& error) {
+    if (error.code() != Exit::kNoPlan || !job.allow_format_change) throw;
+    log_warning("the formats of the rows that are done do not fit any more: {}", error.what());
+  }
+  job.format.clear();
+  job.head_format.reset();
+  return make_plan(job, plan_request(job, input, machines), data);
+}
+
 std::string promise(const SimulationResult& predicted) {
   return fmt::format("; promised: {:.4g} output tokens/s, {:.3g} s",
                      predicted.output_tokens_per_s(), predicted.seconds);
@@ -97,7 +112,7 @@ Decision decide(const Mpi& mpi, const Job& job, const Input& input, const Machin
   std::string text;
   mpi.agreed([&] {
     if (mpi.rank() != 0) return;
-    Made made = make_plan(job, plan_request(job, input, machines), data);
+    Made made = make_or_change_plan(job, input, machines, data);
     log_info("plan: {}{}", made.reason, made.predicted ? promise(*made.predicted) : "");
     text = to_json(made.plan);
     if (!job.save_plan.empty()) write_file_atomically(job.save_plan, text, Exit::kOutput);

@@ -3,14 +3,19 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "base/file.hpp"
+#include "base/hash.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "commands/arithmetic.hpp"
 #include "commands/cli.hpp"
 #include "kernels/check.hpp"
+#include "output/publish.hpp"
+#include "output/report.hpp"
 #include "plan/plan_json.hpp"
 
 namespace llmpq {
@@ -36,7 +41,16 @@ constexpr const char* kSamplingOptions[] = {"max-tokens",
                                             "chat",
                                             "activation-dtype"};
 
+/// What belongs to the formats rather than to the sampling.
+constexpr const char* kFormatOptions[] = {"kv-cache-dtype", "activation-dtype"};
+
+constexpr int64_t kLargestTokenizer = 1 << 30;  ///< bytes
+
 std::string hex(uint64_t hash) { return fmt::format("{:016x}", hash); }
+
+uint64_t tokenizer_hash(const Job& job) {
+  return hash_of(read_file(job.model / "tokenizer.json", kLargestTokenizer, Exit::kModel));
+}
 
 /// What must be the same for a run to go on with another's rows: one key for each thing.
 nlohmann::json fingerprint(const Job& job, const Input& input) {
@@ -44,6 +58,7 @@ nlohmann::json fingerprint(const Job& job, const Input& input) {
       parse_json(job_to_json(job, Command::kGenerate), "the job's options", Exit::kInternal);
   nlohmann::json print;
   print["model"] = hex(input.checkpoint->content_hash());
+  print["tokenizer"] = input.tokenizer ? hex(tokenizer_hash(job)) : "none";
   print["prompts"] = hex(input.prompts->content_hash());
   if (input.chat) print["chat-template"] = hex(input.chat->content_hash());
   print["rows"] = fmt::format("{}:{}", input.feed.rows.begin, input.feed.rows.end);
@@ -80,6 +95,7 @@ void check_unchanged(const Journal& journal, const Job& job, const Input& input,
   const auto before = parse_json(journal.head().fingerprint, path, Exit::kOutput);
   const auto now = fingerprint(job, input);
   for (const auto& [key, value] : now.items()) {
+    if (job.allow_format_change && std::ranges::count(kFormatOptions, key) > 0) continue;
     const auto old = before.find(key);
     CHECK(old != before.end() && *old == value, Exit::kOutput,
           "{}: cannot go on: {} was {} when it was begun and is {} now; take the old one, or "
@@ -93,19 +109,40 @@ std::string job_id() {
   return slurm ? fmt::format("Slurm job {}", slurm) : fmt::format("process {}", getpid());
 }
 
+/// The plan's formats in place of the job's, which must not be others.
+void take_formats(const Plan& first, Job& job) {
+  const std::vector<Format> formats = layer_formats(first);
+  for (size_t i = 0; i < formats.size() && !job.format.empty(); ++i) {
+    const Format wanted = job.format.size() == 1 ? job.format[0] : job.format.at(i);
+    CHECK(wanted == formats[i], Exit::kOutput,
+          "--format: layer {} was {} when {} was begun and shall be {} now; leave --format out, "
+          "allow it with --allow-format-change, or begin anew with --overwrite without --resume",
+          i, name(formats[i]), output_path(job).string(), name(wanted));
+  }
+  job.format = formats;
+  job.head_format = first.head_format;
+}
+
 }  // namespace
 
 std::filesystem::path output_path(const Job& job) {
   return job.shard.empty() ? job.output : shard_output(job.output, job.shard);
 }
 
+OutputWishes wishes_of(const Job& job) {
+  return {.overwrite = job.overwrite, .resume = job.resume, .retry_failed = job.retry_failed};
+}
+
 OutputJob open_output(const Job& job, const Input& input, OutputState state) {
   OutputJob output;
   output.path = output_path(job);
   output.lock = std::make_unique<OutputLock>(output.path, job_id());
-  output.continued = state == OutputState::kContinue;
+  CHECK(check_output(output.path, wishes_of(job)) == state, Exit::kOutput,
+        "{}: another job has just changed it; start this one again", output.path.string());
+  output.continued = state != OutputState::kFresh;
   if (!output.continued) return output;
-  output.journal = Journal::resume(output.path);
+  output.journal = state == OutputState::kRetry ? Journal::reopen(output.path)
+                                                : Journal::resume(output.path, job.retry_failed);
   check_unchanged(*output.journal, job, input, OutputPaths(output.path).part.string());
   const JournalCounts counts = output.journal->counts();
   log_info("going on with {}: {} of {} rows are done", OutputPaths(output.path).part.string(),
@@ -115,43 +152,64 @@ OutputJob open_output(const Job& job, const Input& input, OutputState state) {
 
 void begin_output(const Job& job, const Input& input, const Plan& plan,
                   const std::vector<std::string>& arithmetic, OutputJob& output) {
-  if (output.journal)
-    check_arithmetic(output.journal->head().versions, arithmetic,
-                     OutputPaths(output.path).part.string());
-  else
+  if (!output.journal)
     output.journal =
         Journal::create(output.path, journal_head(job, input, arithmetic), to_json(plan));
+  else if (!job.allow_format_change)
+    check_arithmetic(output.journal->head().versions, arithmetic,
+                     OutputPaths(output.path).part.string());
 }
 
-Job keep_formats(const Job& job, const OutputJob& output) {
+Job keep_formats(const Mpi& mpi, const Job& job, const OutputJob& output) {
+  const bool begun = output.continued && !output.journal->plans().empty();
+  const std::string first = mpi.broadcast(begun ? output.journal->plans().front() : "");
   Job kept = job;
-  if (!output.continued || output.journal->plans().empty()) return kept;
-  const Plan first = parse_plan(output.journal->plans().front(), "the journal's first plan");
-  const std::vector<Format> formats = layer_formats(first);
-  for (size_t i = 0; i < formats.size() && !job.format.empty(); ++i) {
-    const Format wanted = job.format.size() == 1 ? job.format[0] : job.format.at(i);
-    CHECK(wanted == formats[i], Exit::kOutput,
-          "--format: layer {} was {} when {} was begun and shall be {} now; leave --format out, or "
-          "begin anew with --overwrite without --resume",
-          i, name(formats[i]), output.path.string(), name(wanted));
-  }
-  kept.format = formats;
-  kept.head_format = first.head_format;
+  kept.allow_format_change = false;
+  if (first.empty() || (job.allow_format_change && !job.format.empty())) return kept;
+  kept.allow_format_change = job.allow_format_change;
+  mpi.agreed([&] { take_formats(parse_plan(first, "the journal's first plan"), kept); });
   return kept;
 }
 
-Job with_formats_of_rank_0(const Mpi& mpi, Job job) {
-  nlohmann::json mine{{"layers", nlohmann::json::array()}, {"head", nullptr}};
-  for (const Format format : job.format) mine["layers"].push_back(std::string(name(format)));
-  if (job.head_format) mine["head"] = std::string(name(*job.head_format));
-  const auto json = parse_json(mpi.broadcast(dump_json(mine)), "rank 0's formats", Exit::kMpi);
-  job.format.clear();
-  for (const auto& layer : json.at("layers"))
-    job.format.push_back(*parse_format(layer.get<std::string>()));
-  job.head_format.reset();
-  if (json.at("head").is_string())
-    job.head_format = parse_format(json.at("head").get<std::string>());
-  return job;
+void accept_output(const Job& job) {
+  const OutputPaths paths(output_path(job));
+  log_info("{} is complete: nothing to do", paths.output.string());
+  const bool was_killed = std::filesystem::exists(paths.lock) && !lock_owner(paths.output);
+  if (!was_killed) return;
+  const OutputLock lock(paths.output, job_id());  // whose end removes its file
+  remove_published_part(paths);
+}
+
+int finish_output(const Job& job, const Input& input, OutputJob& output, const Driven& driven,
+                  const RunTimes& times) {
+  const JournalCounts rows = output.journal->counts();
+  const bool complete = rows.done == rows.rows;
+  if (complete) {
+    const nlohmann::json json{{"started", times.started},
+                              {"ended", times.ended},
+                              {"load_s", times.load_s},
+                              {"run_s", times.run_s}};
+    publish(output.path, std::move(output.journal),
+            {.text_as_bytes = job.text_layout == TextLayout::kBytes,
+             .times = dump_json(json),
+             .read_ids = [&](int64_t begin, int64_t count) {
+               return input.prompts->read_ids(begin, count);
+             }});
+  } else {
+    output.journal.reset();
+    log_warning("stopped early: {} of {} rows are done and saved; --resume goes on", rows.done,
+                rows.rows);
+  }
+  print_report(job, {.output = complete ? output.path : OutputPaths(output.path).part,
+                     .rows = rows,
+                     .work = driven.counts,
+                     .load_s = times.load_s,
+                     .run_s = times.run_s,
+                     .reading_s = driven.reading_s,
+                     .writing_s = driven.writing_s,
+                     .promised_tokens_per_s = times.promised_tokens_per_s});
+  if (!complete) return static_cast<int>(Exit::kStoppedEarly);
+  return job.strict && rows.failed > 0 ? static_cast<int>(Exit::kRowsFailed) : 0;
 }
 
 }  // namespace llmpq

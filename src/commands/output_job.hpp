@@ -4,18 +4,22 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "commands/prepare.hpp"
 #include "output/journal.hpp"
 #include "output/output_files.hpp"
+#include "pipeline/driver.hpp"
 #include "plan/plan.hpp"
 
 namespace llmpq {
 
 /// OUTPUT, or OUTPUT.shard-I-of-N with --shard.
 std::filesystem::path output_path(const Job& job);
+
+OutputWishes wishes_of(const Job& job);
 
 /// The lock and the journal of a run, held from before the plan is made until the end.
 struct OutputJob {
@@ -37,10 +41,30 @@ void begin_output(const Job& job, const Input& input, const Plan& plan,
                   const std::vector<std::string>& arithmetic, OutputJob& output);
 
 /// The job with the formats of the plan that the journal's first rows were made with: they belong
-/// to the job, as sampling does. Error(kOutput) if the job asks for others.
-Job keep_formats(const Job& job, const OutputJob& output);
-/// The job with the formats of rank 0, the only one that knows the journal: what is measured for
-/// the plan must be asked for by all ranks alike. Collective.
-Job with_formats_of_rank_0(const Mpi& mpi, Job job);
+/// to the job, as sampling does. Error(kOutput) if the job asks for others and does not allow that
+/// with --allow-format-change, which the returned job has only where its formats may give way to
+/// others. Collective: the same on all ranks; `output` is rank 0's.
+Job keep_formats(const Mpi& mpi, const Job& job, const OutputJob& output);
+
+/// For an output that is complete: nothing is left to do but to say so.
+void accept_output(const Job& job);
+
+/// When a run began and ended (ISO 8601), and how long its parts took.
+struct RunTimes {
+  std::string started, ended;
+  double load_s = 0, run_s = 0;
+  std::optional<double> promised_tokens_per_s;  ///< output tokens, by the plan
+};
+
+/// What rank 0 did in a run.
+struct Driven {
+  DriverCounts counts;
+  double reading_s = 0, writing_s = 0;  ///< of the I/O thread
+};
+
+/// Publishes the output if all rows are done, prints the report, and returns the exit code: 0,
+/// kRowsFailed with --strict, or kStoppedEarly if rows are left, which stay with the journal.
+int finish_output(const Job& job, const Input& input, OutputJob& output, const Driven& driven,
+                  const RunTimes& times);
 
 }  // namespace llmpq

@@ -98,7 +98,7 @@ Input load_input(const Mpi& mpi, const Job& job) {
     input.kv_type = job.kv_cache_dtype.value_or(
         format_16bit(config) == Format::kF16 ? DType::kF16 : DType::kBf16);
   });
-  mpi.agreed([&] {
+  mpi.agreed_on_long([&] {
     if (mpi.rank() == 0) load_prompts(job, input);
   });
   return input;

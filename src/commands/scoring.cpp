@@ -48,7 +48,8 @@ void measure_windows(const std::vector<ScoreWindow>& windows, Input& input) {
 }
 
 std::vector<WindowScore> score_windows(const Mpi& mpi, const ScoringRun& run) {
-  Share share = load_share(mpi, run.job, run.input, run.machines, run.plan);
+  Share share = load_share(
+      mpi, {.job = run.job, .input = run.input, .machines = run.machines, .plan = run.plan});
   if (share.stage) share.stage->observe(run.observer);
   std::vector<WindowScore> scores;
   or_abort(mpi, [&] {

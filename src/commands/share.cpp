@@ -49,27 +49,30 @@ void tell_memory(const HostMemory& predicted, int64_t measured) {
 }
 
 /// This rank's stage with its layers; leaves `share` as it is on a rank without one.
-void load_stage(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
-                const Plan& plan, Share& share) {
+void load_stage(const Mpi& mpi, const ShareSetup& from, Share& share) {
+  const Plan& plan = from.plan;
   const auto index = stage_of(plan, mpi.rank());
   if (!index) return;
   share.index = *index;
-  share.context = machines.backend->make_context();
+  share.context = from.machines.backend->make_context();
   const StageSetup setup{.plan = plan.pipelines[0].stages[*index],
                          .head_format = plan.head_format,
-                         .sizes = stage_sizes(plan, input.max_model_len, input.kv_type),
+                         .sizes = stage_sizes(plan, from.input.max_model_len, from.input.kv_type),
                          .kv_blocks = plan.kv_blocks,
-                         .activation = job.activation_dtype};
+                         .activation = from.job.activation_dtype,
+                         .before_layer = from.before_layer};
+  const ModelConfig& config = from.input.checkpoint->config();
+  Backend& backend = *from.machines.backend;
   malloc_trim(0);  // what planning and, below, reading took goes back: the rest is what stays
   const int64_t program_bytes = anonymous_bytes();
-  share.stage.emplace(setup, *input.checkpoint, *machines.backend, *share.context);
+  share.stage.emplace(setup, *from.input.checkpoint, backend, *share.context);
   malloc_trim(0);
-  if (machines.backend->kind() == BackendKind::kCpu)
-    share.memory = predict_host_memory(setup, input.checkpoint->config(), program_bytes,
-                                       share.stage->bytes(), threads_of(machines));
+  if (backend.kind() == BackendKind::kCpu)
+    share.memory = predict_host_memory(setup, config, program_bytes, share.stage->bytes(),
+                                       threads_of(from.machines));
   if (share.memory.stage > 0 && mpi.rank() == 0) share.memory.driver = kDriverBytes;
-  if (const auto emulated = load_emulated(machines, input.checkpoint->config()))
-    share.clock.emplace(*emulated, setup, input.checkpoint->config(), *machines.backend);
+  if (const auto emulated = load_emulated(from.machines, config))
+    share.clock.emplace(*emulated, setup, config, backend);
 }
 
 /// Collective: whether emulated times will hold.
@@ -83,30 +86,31 @@ void check_clocks(const Mpi& mpi, const Machines& machines, Share& share) {
 }
 
 /// Collective: device links between neighbours, if they were chosen.
-void connect(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
-             const Plan& plan, Share& share) {
+void connect(const Mpi& mpi, const ShareSetup& from, Share& share) {
   if (share.link.kind != LinkKind::kNccl) return;
-  const Sizes sizes = stage_sizes(plan, input.max_model_len, input.kv_type);
-  StagePorts ports = make_stage_ports(mpi, plan.pipelines[0], share.stage ? &share.index : nullptr,
-                                      sizes.max_rows * input.checkpoint->config().hidden,
-                                      static_cast<double>(job.timeout), *machines.backend);
+  const Sizes sizes = stage_sizes(from.plan, from.input.max_model_len, from.input.kv_type);
+  StagePorts ports =
+      make_stage_ports(mpi, from.plan.pipelines[0], share.stage ? &share.index : nullptr,
+                       sizes.max_rows * from.input.checkpoint->config().hidden,
+                       static_cast<double>(from.job.timeout), *from.machines.backend);
   if (share.stage) share.stage->connect(std::move(ports));
 }
 
 }  // namespace
 
-Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
-                 const Plan& plan) {
+Share load_share(const Mpi& mpi, const ShareSetup& setup) {
+  const Plan& plan = setup.plan;
   Share share;
   const Timer timer;
-  mpi.agreed([&] { share.link = link_of(job, machines, plan); });
+  mpi.agreed([&] { share.link = link_of(setup.job, setup.machines, plan); });
   if (mpi.rank() == 0)
     log_info("activations travel over {}: {}", name(share.link.kind), share.link.reason);
-  mpi.agreed([&] { load_stage(mpi, job, input, machines, plan, share); });
-  check_clocks(mpi, machines, share);
-  or_abort(mpi, [&] { connect(mpi, job, input, machines, plan, share); });
+  mpi.agreed_on_long([&] { load_stage(mpi, setup, share); });
+  check_clocks(mpi, setup.machines, share);
+  or_abort(mpi, [&] { connect(mpi, setup, share); });
   share.arithmetic = gather_arithmetic(
-      mpi, share.stage ? arithmetic_class(*machines.backend, plan, job.activation_dtype) : "");
+      mpi, share.stage ? arithmetic_class(*setup.machines.backend, plan, setup.job.activation_dtype)
+                       : "");
   share.load_s = mpi.max(timer.seconds());
   if (share.stage)
     log_info("stage {} is loaded: layers [{}, {}), {}", share.index,
@@ -125,17 +129,22 @@ void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& s
         make_stage_links(mpi, plan.pipelines[0], share.index, share.link.kind == LinkKind::kNccl),
         setup.bell, setup.timeline, share.clock ? &*share.clock : nullptr);
   AnonymousPeak peak;
-  run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, [&] {
+  const auto tick = [&](const Activity& mine) {
     peak.look();
-    if (setup.tick) setup.tick();
-  });
+    if (setup.tick) setup.tick(mine);
+  };
+  // Here, while the worker is alive: its end would wait for a step that may never end.
+  or_abort(
+      mpi, [&] { run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, tick); },
+      setup.on_error);
   worker.reset();  // ends the thread that counts
   if (share.clock) tell_overruns(share.clock->counts());
   peak.look();
   if (share.memory.stage > 0) tell_memory(share.memory, peak.bytes());
 }
 
-void or_abort(const Mpi& mpi, const std::function<void()>& work) {
+void or_abort(const Mpi& mpi, const std::function<void()>& work,
+              const std::function<void()>& on_error) {
   Exit code = Exit::kInternal;
   std::string sentence;
   try {
@@ -147,6 +156,7 @@ void or_abort(const Mpi& mpi, const std::function<void()>& work) {
   } catch (const std::exception& error) {
     sentence = error.what();
   }
+  if (on_error) on_error();
   print_error(fmt::format("rank {} on {}: {}", mpi.rank(), mpi.host(), sentence));
   mpi.abort(code);
 }

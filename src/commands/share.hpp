@@ -10,6 +10,7 @@
 
 #include "base/mpi.hpp"
 #include "commands/prepare.hpp"
+#include "pipeline/activity.hpp"
 #include "pipeline/conductor.hpp"
 #include "pipeline/queue.hpp"
 #include "pipeline/worker.hpp"
@@ -31,25 +32,37 @@ struct Share {
   HostMemory memory;  ///< foreseen of a stage on a CPU; else 0
 };
 
+/// What a share is made of.
+struct ShareSetup {
+  const Job& job;
+  const Input& input;
+  const Machines& machines;
+  const Plan& plan;
+  std::function<void()> before_layer = {};  ///< see StageSetup
+};
+
 /// Reads, rounds and packs this rank's layers and connects it to its neighbours. Collective.
 /// Error(kModel), (kNoPlan), or (kUsage) for a --link or an --emulate that cannot be.
-Share load_share(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
-                 const Plan& plan);
+Share load_share(const Mpi& mpi, const ShareSetup& setup);
 
 /// What a rank needs to run besides its share.
 struct RunSetup {
   Bell& bell;                      ///< rings when the rank's own threads have something
   Conductor* conductor = nullptr;  ///< rank 0's
-  std::function<void()> tick;      ///< called some ten times a second; may be empty
-  Timeline* timeline = nullptr;    ///< where to write what was done when; may be null
+  /// Called some ten times a second with what the stage is at; may be empty.
+  std::function<void(const Activity&)> tick;
+  Timeline* timeline = nullptr;         ///< where to write what was done when; may be null
+  std::function<void()> on_error = {};  ///< called before a failure ends all ranks; may be empty
 };
 
-/// Returns when the conductor has ended the work and all of it is done. Collective. Throws what
-/// failed, with the stage in the sentence if it was computing.
+/// Returns when the conductor has ended the work and all of it is done. Collective. A failure ends
+/// all ranks, as in or_abort(), with the stage in the sentence if it was computing.
 void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& setup);
 
 /// Runs `work`, in which other ranks may be waited for; if it throws, prints rank, host and the
-/// sentence and ends all ranks with the error's exit code.
-void or_abort(const Mpi& mpi, const std::function<void()>& work);
+/// sentence and ends all ranks with the error's exit code. `on_error` is called before; may be
+/// empty.
+void or_abort(const Mpi& mpi, const std::function<void()>& work,
+              const std::function<void()>& on_error = {});
 
 }  // namespace llmpq

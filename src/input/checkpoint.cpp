@@ -46,8 +46,8 @@ class FileCheckpoint final : public Checkpoint {
 
   uint64_t content_hash() const override {
     Hasher hasher;
-    for (const char* name : {"config.json", "generation_config.json", "tokenizer.json",
-                             "model.safetensors.index.json"})
+    for (const char* name :
+         {"config.json", "generation_config.json", "model.safetensors.index.json"})
       add_text(hasher, name);
     for (const auto& file : files_.files()) {
       const auto header = file.header_bytes();

@@ -62,7 +62,7 @@ class Checkpoint {
                          std::span<float> values) const = 0;
   /// A whole vector (norm weight, bias) as f32, by read_rows.
   virtual std::vector<float> read_vector(TensorRole role, int64_t layer) const;
-  /// Hash of config, tokenizer and safetensors headers, plus sizes: what resume compares.
+  /// Hash of config and safetensors headers, plus sizes: what resume compares, and the tokenizer.
   virtual uint64_t content_hash() const = 0;
 };
 

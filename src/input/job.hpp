@@ -42,7 +42,9 @@ struct Job {
   std::optional<int64_t> stride;             ///< eval: tokens between windows; auto: half of one
   bool overwrite = false;
   bool resume = false;
-  bool strict = false;  ///< exit 10 if a row failed
+  bool retry_failed = false;         ///< resume: do the rows in error again
+  bool allow_format_change = false;  ///< resume: under other formats than the first plan's
+  bool strict = false;               ///< exit 10 if a row failed
   bool json = false;
   bool chat = false;             ///< texts are chat messages, for the model's chat template
   std::string rows;              ///< BEGIN:END, for select_rows()
@@ -71,6 +73,7 @@ struct Job {
   LinkWish link = LinkWish::kAuto;
   std::optional<int64_t> memory_limit;  ///< bytes of each rank; auto: what the machine has
   int64_t timeout = 300;                ///< seconds without any progress before a rank gives up
+  int64_t grace = 60;                   ///< seconds for running prompts when a stop is asked for
 
   // Plan
   std::filesystem::path plan;       ///< a plan file to run

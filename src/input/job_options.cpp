@@ -82,9 +82,6 @@ std::vector<Option> files() {
       {"overwrite", group, kGenerate | kConvert, "",
        "Replace an output that exists; it stays as it is until the new one is complete.",
        flag(&Job::overwrite)},
-      {"resume", group, kGenerate, "",
-       "Go on where a killed run of the same job stopped. A complete output ends with 0 at once.",
-       flag(&Job::resume)},
       {"rows", group, kJobs | kSensitivity, "BEGIN:END",
        "Only these rows of the prompts file, END left out; either side may be empty. Rows keep "
        "the seeds that they have in the whole file.",
@@ -216,8 +213,6 @@ std::vector<Option> machine() {
       {"memory-limit", group, kMachines, "",
        "Most bytes that a rank may allocate (2GiB, 500MB); auto: what the machine leaves it.",
        memory},
-      {"timeout", group, kChooses, "seconds", "A run without any progress ends after so long.",
-       integer(&Job::timeout, {1, 1e6})},
   };
 }
 
@@ -354,8 +349,8 @@ std::string_view name(Command command) {
 const std::vector<Option>& options() {
   static const std::vector<Option> list = [] {
     std::vector<Option> all;
-    for (auto part :
-         {files, sampling, machine, plan, view_options, profile, sensitivity_options, reports})
+    for (auto part : {files, life_options, sampling, machine, plan, view_options, profile,
+                      sensitivity_options, reports})
       for (Option& option : part()) all.push_back(std::move(option));
     for (Option& option : bench_options(all)) all.push_back(std::move(option));
     return all;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "base/file.hpp"
 #include "output/journal_reader.hpp"
 #include "output/output_files.hpp"
+#include "output/result.hpp"
 
 namespace llmpq {
 namespace {
@@ -71,7 +73,7 @@ std::unique_ptr<Journal> Journal::create(const std::filesystem::path& output,
   return journal;
 }
 
-std::unique_ptr<Journal> Journal::resume(const std::filesystem::path& output) {
+std::unique_ptr<Journal> Journal::resume(const std::filesystem::path& output, bool retry_failed) {
   const OutputPaths paths(output);
   // A kill during the repair must not cost rows either, so the journal itself is left alone.
   std::error_code error;
@@ -90,7 +92,52 @@ std::unique_ptr<Journal> Journal::resume(const std::filesystem::path& output) {
   impl->plans = rows.plans();
   impl->file.start_writing(last);
   rename_durably(paths.recover, paths.part, kCode);
-  return std::unique_ptr<Journal>(new Journal(std::move(impl)));
+  auto journal = std::unique_ptr<Journal>(new Journal(std::move(impl)));
+  if (!retry_failed || last.failed == 0) return journal;
+  return with_good_rows(output, journal->head(), journal->plans(), rows.count(),
+                        [&](int64_t begin, int64_t count) {
+                          std::vector<int64_t> indices(static_cast<size_t>(count));
+                          std::iota(indices.begin(), indices.end(), begin);
+                          return rows.rows(rows.records(indices));
+                        });
+}
+
+std::unique_ptr<Journal> Journal::reopen(const std::filesystem::path& output) {
+  const ResultReader result(output);
+  const ResultHead& from = result.head();
+  CHECK(!from.fingerprint.empty(), kCode,
+        "{}: does not say what its rows depend on, so none can be done again; make it anew with "
+        "--overwrite",
+        output.string());
+  JournalHead head;
+  head.rows = from.rows;
+  head.num_samples = from.num_samples;
+  head.logprobs = from.logprobs;
+  head.job = from.job;
+  head.profile = from.profile;
+  head.versions = from.versions;
+  head.fingerprint = from.fingerprint;
+  return with_good_rows(output, head, from.plans, result.rows(),
+                        [&](int64_t begin, int64_t count) { return result.read(begin, count); });
+}
+
+/// Complete before it takes the place of another one.
+std::unique_ptr<Journal> Journal::with_good_rows(const std::filesystem::path& output,
+                                                 const JournalHead& head,
+                                                 const std::vector<std::string>& plans,
+                                                 int64_t rows, const ReadRows& read) {
+  constexpr int64_t kRowsAtOnce = 256;
+  const OutputPaths paths(output);
+  auto journal = std::unique_ptr<Journal>(
+      new Journal(std::make_unique<Impl>(JournalFile::create(paths.fresh, head), CommitRecord{})));
+  for (const std::string& plan : plans) journal->add_plan(plan);
+  for (int64_t begin = 0; begin < rows; begin += kRowsAtOnce) {
+    for (FinishedRow& row : read(begin, std::min(kRowsAtOnce, rows - begin)))
+      if (row.finish_reason != FinishReason::kError) journal->add(std::move(row));
+    journal->commit();
+  }
+  rename_durably(paths.fresh, paths.part, kCode);
+  return journal;
 }
 
 const JournalHead& Journal::head() const { return impl_->file.head(); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,8 +28,13 @@ class Journal : public RowSink {
   static std::unique_ptr<Journal> create(const std::filesystem::path& output,
                                          const JournalHead& head, const std::string& plan = "");
   /// Goes on with OUTPUT.part, whatever killed its writer: checks it against its checksums,
-  /// repairs a copy and puts that in its place. Error(kOutput) if it is torn or foreign.
-  static std::unique_ptr<Journal> resume(const std::filesystem::path& output);
+  /// repairs a copy and puts that in its place. `retry_failed`: rows in error are forgotten, so
+  /// that they are done again. Error(kOutput) if it is torn or foreign.
+  static std::unique_ptr<Journal> resume(const std::filesystem::path& output,
+                                         bool retry_failed = false);
+  /// A journal with the good rows of a complete OUTPUT, which stays until publish(). Error(kOutput)
+  /// if OUTPUT does not say what job it is of.
+  static std::unique_ptr<Journal> reopen(const std::filesystem::path& output);
   ~Journal() override;
 
   const JournalHead& head() const;
@@ -50,7 +56,12 @@ class Journal : public RowSink {
 
  private:
   struct Impl;
+  using ReadRows = std::function<std::vector<FinishedRow>(int64_t begin, int64_t count)>;
   explicit Journal(std::unique_ptr<Impl> impl);
+  static std::unique_ptr<Journal> with_good_rows(const std::filesystem::path& output,
+                                                 const JournalHead& head,
+                                                 const std::vector<std::string>& plans,
+                                                 int64_t rows, const ReadRows& read);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -79,7 +79,8 @@ fs::path shard_output(const fs::path& output, const std::string& shard) {
                               shard.substr(slash + 1)));
 }
 
-OutputState check_output(const fs::path& output, bool overwrite, bool resume) {
+OutputState check_output(const fs::path& output, const OutputWishes& wishes) {
+  const auto [overwrite, resume, retry_failed] = wishes;
   check_folder(output);
   const OutputPaths paths(output);
   const bool has_output = fs::exists(paths.output);
@@ -92,7 +93,9 @@ OutputState check_output(const fs::path& output, bool overwrite, bool resume) {
     CHECK(is_result(output), Exit::kOutput,
           "{}: exists, but is no output of llmpq; choose another name or use --overwrite",
           output.string());
-    return OutputState::kComplete;
+    if (!retry_failed) return OutputState::kComplete;
+    if (has_part) return OutputState::kContinue;
+    return ResultReader(output).count_failed() > 0 ? OutputState::kRetry : OutputState::kComplete;
   }
   if (!has_part) return OutputState::kFresh;
   CHECK(overwrite || resume, Exit::kOutput,
@@ -153,6 +156,13 @@ std::optional<std::string> lock_owner(const fs::path& output) {
   const std::string owner = read_owner(fd);
   ::close(fd);
   return held ? std::optional(owner) : std::nullopt;
+}
+
+void remove_published_part(const OutputPaths& paths) {
+  std::error_code no_part, no_output;
+  const auto part = fs::last_write_time(paths.part, no_part);
+  const auto output = fs::last_write_time(paths.output, no_output);
+  if (!no_part && !no_output && output > part) remove_part_files(paths);
 }
 
 void remove_part_files(const OutputPaths& paths) {

@@ -26,12 +26,20 @@ enum class OutputState {
   kFresh,     ///< start from the first row
   kContinue,  ///< OUTPUT.part holds rows of an earlier run: resume it
   kComplete,  ///< OUTPUT is complete: nothing to do, exit 0
+  kRetry,     ///< OUTPUT is complete, and its rows in error shall be done again
 };
 
-/// What --overwrite and --resume make of the files that are there; changes nothing. Error(kOutput)
-/// where design and flags say no: OUTPUT or OUTPUT.part stands and neither flag is given, OUTPUT is
-/// no output of ours, or the folder cannot be written.
-OutputState check_output(const std::filesystem::path& output, bool overwrite, bool resume);
+/// The flags that decide about files.
+struct OutputWishes {
+  bool overwrite = false;
+  bool resume = false;
+  bool retry_failed = false;  ///< counts with `resume` only
+};
+
+/// What the flags make of the files that are there; changes nothing. Error(kOutput) where design
+/// and flags say no: OUTPUT or OUTPUT.part stands and neither --overwrite nor --resume is given,
+/// OUTPUT is no output of ours, or the folder cannot be written.
+OutputState check_output(const std::filesystem::path& output, const OutputWishes& wishes);
 
 /// Keeps other jobs away from an output: an fcntl lock on OUTPUT.part.lock, which the system takes
 /// back when the process dies, and the owner's host, pid and job in the file.
@@ -55,6 +63,10 @@ class OutputLock {
 /// What the process that holds the lock wrote about itself; nothing if nobody holds it. Not for the
 /// process that holds it.
 std::optional<std::string> lock_owner(const std::filesystem::path& output);
+
+/// A kill after publish() had put OUTPUT in its place may have left the journal: removes it if
+/// OUTPUT is younger, so that it was made from it.
+void remove_published_part(const OutputPaths& paths);
 
 /// Removes what a finished or abandoned job left beside OUTPUT, the lock file excepted.
 void remove_part_files(const OutputPaths& paths);

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <ctime>
 
 #include "base/log.hpp"
@@ -20,13 +19,6 @@ constexpr int kBarColumns = 24;
 double share_done(const ProgressLine& line) {
   if (line.rows == 0) return 1;
   return static_cast<double>(line.counts.rows_done) / static_cast<double>(line.rows);
-}
-
-std::optional<double> slurm_time_left_s() {
-  const char* const end = std::getenv("SLURM_JOB_END_TIME");
-  if (end == nullptr) return std::nullopt;
-  const double left = std::strtod(end, nullptr) - static_cast<double>(std::time(nullptr));
-  return std::max(0.0, left);
 }
 
 /// A longer line would wrap, and then it could not be taken back.
@@ -63,9 +55,23 @@ std::string progress_bar(const ProgressLine& line) {
                      progress_text(line));
 }
 
-Progress::Progress(int64_t rows, int64_t rows_before)
-    : rows_(rows), rows_before_(rows_before), on_terminal_(::isatty(STDERR_FILENO) == 1) {
+bool SlurmWarning::is_due(const ProgressLine& line) {
+  constexpr double kClearly = 0.9;
+  if (!line.eta_s || !line.slurm_left_s) return false;
+  const bool was_too_late = too_late_;
+  if (*line.eta_s > *line.slurm_left_s) too_late_ = true;
+  if (*line.eta_s < kClearly * *line.slurm_left_s) too_late_ = false;
+  return too_late_ && !was_too_late;
+}
+
+Progress::Progress(int64_t rows, int64_t rows_before, std::optional<double> slurm_end_s)
+    : rows_(rows),
+      rows_before_(rows_before),
+      slurm_end_s_(slurm_end_s),
+      on_terminal_(::isatty(STDERR_FILENO) == 1) {
   now_.rows_done = at_last_line_.rows_done = rows_before;
+  if (const auto left_s = line_now().slurm_left_s)
+    log_info("Slurm gives this job {} more", duration_text(*left_s));
 }
 
 Progress::~Progress() { show_status_line(""); }
@@ -84,20 +90,37 @@ ProgressLine Progress::line_now() const {
     line.eta_s = since_start_.seconds() * static_cast<double>(rows_ - now_.rows_done) /
                  static_cast<double>(done_here);
   }
-  line.slurm_left_s = slurm_time_left_s();
+  if (slurm_end_s_)
+    line.slurm_left_s = std::max(0.0, *slurm_end_s_ - static_cast<double>(std::time(nullptr)));
   return line;
 }
 
 void Progress::update(const ProgressCounts& counts) {
   now_ = counts;
   if (since_line_.seconds() < (on_terminal_ ? kBarEvery_s : kLineEvery_s)) return;
+  const ProgressLine line = line_now();
   if (on_terminal_) {
-    show_status_line(fit_terminal(progress_bar(line_now())));
+    show_status_line(fit_terminal(progress_bar(line)));
   } else {
-    log_info("{}", progress_text(line_now()));
+    log_info("{}", progress_text(line));
   }
+  warn_if_due(line);
   at_last_line_ = now_;
   since_line_.restart();
+}
+
+void Progress::expect(double job_s) {
+  ProgressLine line = line_now();
+  line.eta_s = job_s * (1 - share_done(line));
+  warn_if_due(line);
+}
+
+void Progress::warn_if_due(const ProgressLine& line) {
+  if (slurm_warning_.is_due(line))
+    log_warning(
+        "the ETA of {} is beyond Slurm's time left, {}: rows will be left for a requeued job to go "
+        "on with (--resume)",
+        duration_text(*line.eta_s), duration_text(*line.slurm_left_s));
 }
 
 void Progress::finish() {

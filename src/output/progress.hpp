@@ -35,23 +35,39 @@ std::string progress_bar(const ProgressLine& line);
 /// "0:02:11", "26:00:00".
 std::string duration_text(double seconds);
 
+/// Notices when the time that Slurm leaves will not be enough.
+class SlurmWarning {
+ public:
+  /// True as it becomes so; again only if it was clearly not so in between.
+  bool is_due(const ProgressLine& line);
+
+ private:
+  bool too_late_ = false;
+};
+
 class Progress {
  public:
-  /// `rows`: of the job; `rows_before`: those that an earlier run had done.
-  Progress(int64_t rows, int64_t rows_before);
+  /// `rows`: of the job; `rows_before`: those that an earlier run had done; `slurm_end_s`: when
+  /// Slurm ends the job, since 1970.
+  Progress(int64_t rows, int64_t rows_before, std::optional<double> slurm_end_s);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  /// Prints if it is time to.
+  /// All rows of the job are predicted to take so long: warns at once if Slurm's time is less.
+  void expect(double job_s);
+  /// Prints if it is time to, and warns when Slurm's time will not be enough.
   void update(const ProgressCounts& counts);
   /// Removes the bar and logs a last line.
   void finish();
 
  private:
   ProgressLine line_now() const;
+  void warn_if_due(const ProgressLine& line);
 
   int64_t rows_;
   int64_t rows_before_;
+  std::optional<double> slurm_end_s_;
+  SlurmWarning slurm_warning_;
   bool on_terminal_;
   bool finished_ = false;
   Timer since_start_, since_line_;

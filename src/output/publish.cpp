@@ -67,6 +67,7 @@ ResultHead result_head(const JournalHead& head, const JournalRows& rows,
   result.job = head.job;
   result.profile = head.profile;
   result.versions = head.versions;
+  result.fingerprint = head.fingerprint;
   result.times = options.times;
   result.plans = rows.plans();
   return result;

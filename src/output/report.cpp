@@ -13,6 +13,10 @@ double per_second(int64_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
 
+std::string share_text(double part_s, double whole_s) {
+  return fmt::format("{:.1f} %", whole_s > 0 ? 100 * part_s / whole_s : 0);
+}
+
 }  // namespace
 
 std::string report_table(const Report& report) {
@@ -31,6 +35,8 @@ std::string report_table(const Report& report) {
       fmt::format("{:.1f}", per_second(report.work.output_tokens, report.run_s)));
   if (report.promised_tokens_per_s)
     add("output tokens/s, as promised", fmt::format("{:.1f}", *report.promised_tokens_per_s));
+  add("of the run, reading prompts", share_text(report.reading_s, report.run_s));
+  add("of the run, writing rows", share_text(report.writing_s, report.run_s));
   add("steps", std::to_string(report.work.steps));
   if (report.work.preemptions > 0) add("preemptions", std::to_string(report.work.preemptions));
   return table.text() + "output: " + report.output.string() + "\n";
@@ -46,6 +52,8 @@ std::string report_json(const Report& report) {
       {"output_tokens", report.work.output_tokens},
       {"load_s", report.load_s},
       {"run_s", report.run_s},
+      {"reading_s", report.reading_s},
+      {"writing_s", report.writing_s},
       {"output_tokens_per_s", per_second(report.work.output_tokens, report.run_s)},
       {"steps", report.work.steps},
       {"preemptions", report.work.preemptions}};

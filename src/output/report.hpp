@@ -18,6 +18,7 @@ struct Report {
   DriverCounts work;   ///< of this run
   double load_s = 0;
   double run_s = 0;
+  double reading_s = 0, writing_s = 0;          ///< of rank 0's I/O thread, beside the run
   std::optional<double> promised_tokens_per_s;  ///< output tokens, by the plan
 };
 

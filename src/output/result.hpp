@@ -9,8 +9,9 @@
 //   /prompt_tokens  /completion_tokens  /plan_index    int32 (rows,); -1 for rows in error
 //   /logprobs/{values float32 (tokens,), row_splits}   with --logprobs 1 and more
 //   /top_logprobs/{token_ids int32, values float32} (tokens, K)   with --logprobs K > 1
-//   /run                    attributes: job profile versions times plans (JSON), and the numbers
-//                           row_begin row_end num_samples logprobs
+//   /run                    attributes: job profile versions times plans fingerprint (JSON), and
+//   the
+//                           numbers row_begin row_end num_samples logprobs
 #pragma once
 
 #include <cstdint>
@@ -32,6 +33,7 @@ struct ResultHead {
   int32_t logprobs = 0;  ///< 0, 1, or K
   bool text_as_bytes = false;
   std::string job, profile, versions, times;  ///< JSON
+  std::string fingerprint;                    ///< JSON, see JournalHead; empty: not known
   std::vector<std::string> plans;             ///< JSON each
 };
 

@@ -28,6 +28,7 @@ ResultHead read_head(const h5::File& file) {
   head.profile = run.text_attribute("profile");
   head.versions = run.text_attribute("versions");
   head.times = run.text_attribute("times");
+  if (run.has_attribute("fingerprint")) head.fingerprint = run.text_attribute("fingerprint");
   const auto plans = parse_json(run.text_attribute("plans"), file.name() + ":/run@plans", kCode);
   CHECK(plans.is_array(), kCode, "{}:/run@plans: want a JSON array", file.name());
   for (const auto& plan : plans) head.plans.push_back(dump_json(plan));

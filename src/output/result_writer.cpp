@@ -71,6 +71,7 @@ void write_head(h5::File& file, const ResultHead& head) {
   run.set_attribute("profile", head.profile);
   run.set_attribute("versions", head.versions);
   run.set_attribute("times", head.times);
+  run.set_attribute("fingerprint", head.fingerprint);
   nlohmann::json plans = nlohmann::json::array();
   for (const std::string& plan : head.plans) plans.push_back(parse_json(plan, "plan", kCode));
   run.set_attribute("plans", dump_json(plans));

@@ -16,23 +16,47 @@ Driver::Driver(const DriverSetup& setup, DriverLinks links, const Tokenizer* tok
       scheduler_(setup.scheduler) {}
 
 bool Driver::poll() {
+  obey_stop();
   const bool moved = receive_results() | admit() | send_steps();
-  if (moved) since_progress_.restart();
-  check_time();
-  if (!stopped_ && io_.exhausted() && scheduler_.idle()) {
+  check_time(moved);
+  if (!ended_ && is_over()) {
     links_.start({});
-    stopped_ = true;
+    ended_ = true;
   }
   sending_ = links_.finish();
   return moved;
 }
 
-void Driver::check_time() const {
+/// What is finished is saved first: whoever asks for a stop may not wait long.
+void Driver::obey_stop() {
+  const Stop wanted = setup_.stop ? setup_.stop() : Stop::kNo;
+  if (wanted <= stop_) return;
+  io_.save_soon();
+  if (stop_ == Stop::kNo) {
+    io_.stop_reading();
+    for (const int64_t sequence : scheduler_.drop_waiting()) running_.erase(sequence);
+  }
+  stop_ = wanted;
+}
+
+bool Driver::is_over() const {
+  if (stop_ == Stop::kNow) return scheduler_.counts().steps_under_way == 0;
+  return scheduler_.idle() && (stop_ == Stop::kDrain || io_.exhausted());
+}
+
+/// Time in which this process itself was stopped is nobody else's fault.
+void Driver::check_time(bool moved) {
+  constexpr double kLongestPoll_s = 1;
+  const double since_poll_s = since_poll_.seconds();
+  since_poll_.restart();
+  stalled_s_ = moved ? 0 : stalled_s_ + std::min(since_poll_s, kLongestPoll_s);
   const SchedulerCounts counts = scheduler_.counts();
-  if (counts.steps_under_way == 0) return;
-  CHECK(since_progress_.seconds() < setup_.timeout_s, Exit::kMpi,
-        "no step came back for {:.0f} s (--timeout); {} are under way, the oldest is step {}",
-        setup_.timeout_s, counts.steps_under_way, counts_.steps - counts.steps_under_way);
+  if (counts.steps_under_way == 0 || stalled_s_ < setup_.timeout_s) return;
+  const int64_t oldest = counts_.steps - counts.steps_under_way;
+  fail(Exit::kMpi,
+       "no step came back for {:.0f} s (--timeout); {} are under way, the oldest is {}{}",
+       setup_.timeout_s, counts.steps_under_way, oldest,
+       setup_.blame ? ": " + setup_.blame(oldest) : "");
 }
 
 bool Driver::receive_results() {
@@ -72,7 +96,7 @@ void Driver::take(const StepResult& result) {
 
 bool Driver::admit() {
   bool moved = false;
-  while (scheduler_.counts().waiting < setup_.window) {
+  while (stop_ == Stop::kNo && !io_.is_behind() && scheduler_.counts().waiting < setup_.window) {
     auto request = io_.take();
     if (!request) break;
     start(std::move(*request));
@@ -123,7 +147,9 @@ void Driver::count_rows(const Step& step) {
 
 bool Driver::send_steps() {
   bool moved = false;
-  while (auto step = scheduler_.next_step()) {
+  while (stop_ != Stop::kNow) {
+    auto step = scheduler_.next_step();
+    if (!step) break;
     count_rows(*step);
     links_.start(pack(*step));
     moved = true;

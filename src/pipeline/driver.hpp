@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "pipeline/io_thread.hpp"
 #include "pipeline/links.hpp"
 #include "pipeline/request.hpp"
+#include "pipeline/stop_requests.hpp"
 #include "schedule/scheduler.hpp"
 
 namespace llmpq {
@@ -27,6 +30,9 @@ struct DriverSetup {
   int64_t expected_output_tokens = 0;
   double timeout_s = 300;  ///< no step comes back for so long: Error(kMpi)
   std::vector<int32_t> eos_token_ids;
+  std::function<Stop()> stop;  ///< whether the run shall end early; empty: never
+  /// Who keeps this step from coming back, for the sentence; empty: nobody knows.
+  std::function<std::string(int64_t step)> blame;
 };
 
 struct DriverCounts {
@@ -41,10 +47,12 @@ class Driver : public Conductor {
   Driver(const DriverSetup& setup, DriverLinks links, const Tokenizer* tokenizer, IoThread& io);
 
   bool poll() override;
-  bool done() const override { return stopped_ && sending_ == 0; }
+  bool done() const override { return ended_ && sending_ == 0; }
   const DriverCounts& counts() const { return counts_; }
 
  private:
+  void obey_stop();
+  bool is_over() const;
   bool receive_results();
   bool admit();
   bool send_steps();
@@ -52,7 +60,7 @@ class Driver : public Conductor {
   void start(Request request);
   void count_rows(const Step& step);
   int64_t expected_tokens(const Sampling& sampling) const;
-  void check_time() const;
+  void check_time(bool moved);
 
   DriverSetup setup_;
   DriverLinks links_;
@@ -63,9 +71,11 @@ class Driver : public Conductor {
   std::vector<ArrivedToken> arrived_;
   DriverCounts counts_;
   int64_t finished_rows_ = 0, finished_tokens_ = 0;
-  Timer since_progress_;
+  Timer since_poll_;
+  double stalled_s_ = 0;  ///< nothing moved for so long
   int sending_ = 0;
-  bool stopped_ = false;
+  Stop stop_ = Stop::kNo;
+  bool ended_ = false;
 };
 
 }  // namespace llmpq

@@ -58,8 +58,19 @@ void fit_context(std::vector<int32_t>& tokens, Sampling& sampling, const FeedSet
 Feed::Feed(const PromptsFile& prompts, const Tokenizer* tokenizer, const FeedSetup& setup)
     : prompts_(prompts), tokenizer_(tokenizer), setup_(setup), next_row_(setup.rows.begin) {}
 
+/// The samples of a row that are still to be done.
+std::vector<int32_t> Feed::samples_left(int64_t row) const {
+  std::vector<int32_t> samples;
+  for (int32_t sample = 0; sample < setup_.num_samples; ++sample)
+    if (!setup_.is_done || !setup_.is_done(row, sample)) samples.push_back(sample);
+  return samples;
+}
+
 FeedBatch Feed::read(int64_t max_rows) {
   FeedBatch batch;
+  // What an earlier run has done is not even read: it may be most of a large file.
+  while (!at_end() && samples_left(next_row_).empty()) ++next_row_;
+  if (at_end()) return batch;
   const int64_t count = std::min(max_rows, setup_.rows.end - next_row_);
   for (Prompt& prompt : prompts_.read(next_row_, count, setup_.defaults)) add(prompt, batch);
   next_row_ += count;
@@ -67,9 +78,7 @@ FeedBatch Feed::read(int64_t max_rows) {
 }
 
 void Feed::add(Prompt& prompt, FeedBatch& batch) const {
-  std::vector<int32_t> samples;
-  for (int32_t sample = 0; sample < setup_.num_samples; ++sample)
-    if (!setup_.is_done || !setup_.is_done(prompt.row, sample)) samples.push_back(sample);
+  const std::vector<int32_t> samples = samples_left(prompt.row);
   if (samples.empty()) return;
   try {
     std::vector<int32_t> tokens = tokens_of(prompt, tokenizer_, setup_);

@@ -57,6 +57,7 @@ class Feed final : public RequestSource {
   FeedBatch read(int64_t max_rows) override;
 
  private:
+  std::vector<int32_t> samples_left(int64_t row) const;
   void add(Prompt& prompt, FeedBatch& batch) const;
 
   const PromptsFile& prompts_;

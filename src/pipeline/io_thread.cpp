@@ -11,7 +11,8 @@ namespace {
 
 constexpr int64_t kRowsPerRead = 64;
 constexpr int64_t kTokensAhead = 16 << 20;  ///< 64 MiB
-constexpr double kCommitInterval_s = 0.5;   ///< at least every second, says the contract
+constexpr size_t kRowsBehind = 1 << 14;
+constexpr double kCommitInterval_s = 0.5;  ///< at least every second, says the contract
 
 void move_counts(CommittedCounts& from, CommittedCounts& to) {
   to.rows += from.rows.exchange(0);
@@ -38,8 +39,12 @@ IoThread::~IoThread() {
 void IoThread::run() {
   try {
     while (true) {
-      const bool closing = closing_;  // read first: whatever was added before it is seen below
-      const bool worked = write_finished() | (!closing && read_ahead());
+      // Read first: whatever was added before is seen below.
+      const bool closing = closing_;
+      const int saves_asked = saves_asked_;
+      const bool worked = write_finished() | (!closing && reading_ && read_ahead());
+      if (saves_asked != saves_done_) commit();
+      saves_done_ = saves_asked;
       commit_if_due();
       if (worked) continue;
       if (closing) break;
@@ -67,10 +72,12 @@ bool IoThread::read_ahead() {
     ready_.push(std::move(request));
   }
   for (FinishedRow& row : batch.failed) finished_.push(std::move(row));
+  seconds_.reading += steady_seconds() - begin_s;
   return true;
 }
 
 bool IoThread::write_finished() {
+  const Timer timer;
   bool worked = false;
   while (auto row = finished_.take()) {
     pending_.rows += 1;
@@ -81,13 +88,12 @@ bool IoThread::write_finished() {
     worked = true;
     commit_if_due();
   }
+  if (worked) seconds_.writing += timer.seconds();
   return worked;
 }
 
 void IoThread::commit_if_due() {
-  if (pending_.rows == 0 || steady_seconds() - last_commit_s_ < kCommitInterval_s) return;
-  commit();
-  last_commit_s_ = steady_seconds();
+  if (pending_.rows > 0 && steady_seconds() - last_commit_s_ >= kCommitInterval_s) commit();
 }
 
 void IoThread::commit() {
@@ -95,6 +101,7 @@ void IoThread::commit() {
   const int64_t rows = pending_.rows;
   sink_.commit();
   move_counts(pending_, committed_);
+  last_commit_s_ = steady_seconds();
   record("commit", rows, begin_s);
 }
 
@@ -122,7 +129,23 @@ std::optional<Request> IoThread::take() {
 
 bool IoThread::exhausted() const { return feed_done_ && ready_.size() == 0; }
 
+bool IoThread::is_behind() const { return finished_.size() > kRowsBehind; }
+
 void IoThread::add(FinishedRow row) { finished_.push(std::move(row)); }
+
+void IoThread::save_soon() {
+  ++saves_asked_;
+  own_bell_.ring();
+}
+
+bool IoThread::save(double within_s) {
+  const int mine = ++saves_asked_;
+  own_bell_.ring();
+  const Timer timer;
+  while (saves_done_ < mine && !failed_ && timer.seconds() < within_s)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return saves_done_ >= mine;
+}
 
 void IoThread::close() {
   closing_ = true;

@@ -15,6 +15,12 @@
 
 namespace llmpq {
 
+/// How long the thread was at work, in seconds: what is left of the run it waited.
+struct IoSeconds {
+  std::atomic<double> reading{0};  ///< and tokenizing
+  std::atomic<double> writing{0};  ///< and committing
+};
+
 /// Rows that are safe on disk, and what they hold. Failed rows are counted in rows too.
 struct CommittedCounts {
   std::atomic<int64_t> rows{0};
@@ -38,10 +44,20 @@ class IoThread {
   /// No request is ready and none will come.
   bool exhausted() const;
   void add(FinishedRow row);
+  /// So many rows wait to be written that no prompt should be begun: memory is bounded.
+  bool is_behind() const;
+  /// No more prompts are read; what is ready stays.
+  void stop_reading() { reading_ = false; }
+  /// Commits at once what was added, without waiting for it.
+  void save_soon();
+  /// Commits what was added; false if that failed or takes longer. For a run that is about to end
+  /// badly: the thread is left as it is, and nothing is thrown.
+  bool save(double within_s);
   /// Waits until all rows are committed, then ends the thread. Throws what the thread met.
   void close();
 
   const CommittedCounts& committed() const { return committed_; }
+  const IoSeconds& seconds() const { return seconds_; }
 
  private:
   void run();
@@ -62,11 +78,14 @@ class IoThread {
   Queue<FinishedRow> finished_{&own_bell_};
   std::atomic<int64_t> ready_tokens_{0};
   std::atomic<bool> feed_done_{false};
+  std::atomic<bool> reading_{true};
+  std::atomic<int> saves_asked_{0}, saves_done_{0};
   std::atomic<bool> closing_{false};
   std::atomic<bool> failed_{false};
   std::exception_ptr error_;
   CommittedCounts committed_;
   CommittedCounts pending_;  ///< given to the sink, not committed yet
+  IoSeconds seconds_;
   double last_commit_s_ = 0;
   std::thread thread_;
 };

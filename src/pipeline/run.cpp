@@ -22,7 +22,8 @@ constexpr double kTickInterval_s = 0.1;
 
 }  // namespace
 
-void run_loop(Worker* worker, Conductor* conductor, Bell& bell, const std::function<void()>& tick) {
+void run_loop(Worker* worker, Conductor* conductor, Bell& bell,
+              const std::function<void(const Activity&)>& tick) {
   prctl(PR_SET_TIMERSLACK, kTimerSlack_ns);  // of this thread; a refusal costs only speed
   int sleep_us = kShortestSleep_us;
   Timer since_tick;
@@ -31,7 +32,7 @@ void run_loop(Worker* worker, Conductor* conductor, Bell& bell, const std::funct
     if (worker) moved |= worker->poll();
     if (conductor) moved |= conductor->poll();
     if (tick && since_tick.seconds() > kTickInterval_s) {
-      tick();
+      tick(worker ? worker->activity() : Activity{});
       since_tick.restart();
     }
     if (moved) {

@@ -11,7 +11,9 @@
 namespace llmpq {
 
 /// Returns when all work is done. `worker` is null on a rank without a stage, `driver` everywhere
-/// but on rank 0. `tick` (may be empty) is called some ten times a second. Throws what they throw.
-void run_loop(Worker* worker, Conductor* conductor, Bell& bell, const std::function<void()>& tick);
+/// but on rank 0. `tick` (may be empty) is called some ten times a second with what the worker is
+/// at. Throws what they throw.
+void run_loop(Worker* worker, Conductor* conductor, Bell& bell,
+              const std::function<void(const Activity&)>& tick);
 
 }  // namespace llmpq

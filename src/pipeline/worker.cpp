@@ -66,6 +66,11 @@ bool Worker::done() const {
   return stopping_ && steps_.empty() && tasks_given_ == tasks_sent_ && sending_ == 0;
 }
 
+Activity Worker::activity() const {
+  const double begin_s = step_begin_s_;
+  return {steps_done_, begin_s > 0 ? steady_seconds() - begin_s : -1};
+}
+
 bool Worker::receive() {
   bool moved = false;
   links_.steps->post();
@@ -167,7 +172,10 @@ void Worker::compute() {
         continue;
       }
       step = task->step.id;
+      step_begin_s_ = steady_seconds();
       computed_.push(run(std::move(*task)));
+      step_begin_s_ = 0;
+      ++steps_done_;
     }
   } catch (const Error& error) {
     error_ = std::make_exception_ptr(

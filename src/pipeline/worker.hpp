@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/timer.hpp"
+#include "pipeline/activity.hpp"
 #include "pipeline/links.hpp"
 #include "pipeline/queue.hpp"
 #include "pipeline/timeline.hpp"
@@ -39,6 +40,7 @@ class Worker {
   }
   /// The stop message came, and everything before it is computed and sent.
   bool done() const;
+  Activity activity() const;
 
  private:
   struct Task {
@@ -75,6 +77,8 @@ class Worker {
   int64_t tasks_given_ = 0, tasks_sent_ = 0;
   bool stopping_ = false;
   int sending_ = 0;
+  std::atomic<int64_t> steps_done_{0};
+  std::atomic<double> step_begin_s_{0};  ///< 0: nothing is computed
   std::atomic<bool> quit_{false};
   std::atomic<bool> failed_{false};
   std::exception_ptr error_;

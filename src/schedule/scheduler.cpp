@@ -165,6 +165,18 @@ void Scheduler::arrived(int64_t step_id, std::span<const ArrivedToken> tokens) {
     if (token.finished) state.sequences.erase(token.sequence);
 }
 
+std::vector<int64_t> Scheduler::drop_waiting() {
+  std::vector<int64_t> dropped;
+  for (auto at = state_->waiting.begin(); at != state_->waiting.end();) {
+    const Sequence& sequence = *at->second;
+    const bool begun = sequence.generated() > 0;
+    if (!begun) dropped.push_back(sequence.start.sequence);
+    at = begun ? std::next(at) : state_->waiting.erase(at);
+  }
+  for (const int64_t id : dropped) state_->sequences.erase(id);
+  return dropped;
+}
+
 SchedulerCounts Scheduler::counts() const {
   const State& state = *state_;
   SchedulerCounts counts;

@@ -70,6 +70,8 @@ class Scheduler {
   std::optional<Step> next_step();
   /// The step came back from the last stage, with one token per sampled range in range order.
   void arrived(int64_t step_id, std::span<const ArrivedToken> tokens);
+  /// Forgets the sequences that wait and have no token of output yet; returns their ids.
+  std::vector<int64_t> drop_waiting();
   SchedulerCounts counts() const;
   /// Nothing waits and nothing is under way.
   bool idle() const;

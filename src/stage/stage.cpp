@@ -61,6 +61,7 @@ void Stage::load_weights(const Checkpoint& checkpoint) {
     bytes_ += weight_bytes(*embedding_);
   }
   for (int64_t layer = plan.layer_begin; layer < plan.layer_end; ++layer) {
+    if (setup_.before_layer) setup_.before_layer();
     const Format format = plan.formats.at(static_cast<size_t>(layer - plan.layer_begin));
     layers_.push_back(load_layer(checkpoint, layer, format, backend_, context_));
     bytes_ += weight_bytes(layers_.back());

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,6 +37,8 @@ struct StageSetup {
   Sizes sizes;
   int64_t kv_blocks = 0;
   std::optional<ActivationType> activation;  ///< --activation-dtype
+  /// Called before each layer is read; what it throws ends the loading. May be empty.
+  std::function<void()> before_layer = {};
 };
 
 /// Links from device to device; without them activations go through run()'s arguments.

@@ -50,6 +50,7 @@ TEST(Job, DefaultsAreThoseOfTheDesign) {
     "min-p": 0.0, "repetition-penalty": 1.0, "presence-penalty": 0.0, "frequency-penalty": 0.0,
     "seed": 0, "stop": [], "stop-token-ids": [], "ignore-eos": false, "logprobs": 0,
     "num-samples": 1, "kv-cache-dtype": "auto", "activation-dtype": "auto", "timeout": 300,
+    "grace": 60,
     "prompt-window": 4096, "mix": "auto", "format": "auto", "model": null, "rows": null})");
   for (const auto& [key, value] : want.items()) EXPECT_EQ(json.at(key), value) << key;
 }

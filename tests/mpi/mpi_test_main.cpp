@@ -25,7 +25,7 @@ class RankedFailures : public testing::EmptyTestEventListener {
 
 }  // namespace
 
-const Mpi& test_mpi() { return *mpi; }
+Mpi& test_mpi() { return *mpi; }
 
 }  // namespace llmpq
 

@@ -6,6 +6,6 @@
 namespace llmpq {
 
 /// All ranks of the test; valid while tests run.
-const Mpi& test_mpi();
+Mpi& test_mpi();
 
 }  // namespace llmpq

@@ -85,6 +85,25 @@ TEST_F(JournalTest, ResumeKnowsWhatIsDoneAndGoesOn) {
   EXPECT_FALSE(std::filesystem::exists(paths_.recover));
 }
 
+TEST_F(JournalTest, RowsInErrorAreForgottenIfAskedFor) {
+  {
+    const auto journal = Journal::create(output_, sample_head(0, 1000, 1, 2));
+    journal->add_plan("{}");
+    for (int64_t row = 0; row < 600; ++row) journal->add(sample_row(row, 0, 2));
+    journal->commit();
+  }
+  const auto journal = Journal::resume(output_, true);
+  EXPECT_EQ(journal->plans(), std::vector<std::string>{"{}"});
+  EXPECT_EQ(journal->counts().failed, 0);
+  for (int64_t row = 0; row < 1000; ++row)
+    EXPECT_EQ(journal->is_done(row, 0), row < 600 && row % 7 != 3) << row;
+  journal->add(sample_row(3, 0, 2));
+  journal->commit();
+  const auto rows = committed_rows(paths_.part);
+  ASSERT_EQ(static_cast<int64_t>(rows.size()), journal->counts().done);
+  for (const FinishedRow& row : rows) expect_same_row(row, sample_row(row.row, 0, 2));
+}
+
 TEST_F(JournalTest, RowsThatDoNotBelongAreRefused) {
   const auto journal = Journal::create(output_, sample_head(5, 9, 2, 1));
   EXPECT_ERROR(journal->add(sample_row(9, 0, 1)), Exit::kInternal, "row 9 sample 0 is not of");

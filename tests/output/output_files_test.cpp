@@ -21,7 +21,7 @@ class OutputFiles : public testing::Test {
  protected:
   void make_output() { ResultWriter(output_, empty_head()).finish(); }
   void make_part() { Journal::create(output_, sample_head(0, 3)); }
-  static ResultHead empty_head() { return {{0, 0}, 1, 0, false, "{}", "{}", "{}", "{}", {}}; }
+  static ResultHead empty_head() { return {{0, 0}, 1, 0, false, "{}", "{}", "{}", "{}", "{}", {}}; }
 
   TempFolder folder_;
   std::filesystem::path output_ = folder_ / "out.h5";
@@ -30,48 +30,48 @@ class OutputFiles : public testing::Test {
 TEST_F(OutputFiles, NothingThereStartsFreshWithAnyFlags) {
   for (const bool overwrite : {false, true}) {
     for (const bool resume : {false, true}) {
-      EXPECT_EQ(check_output(output_, overwrite, resume), OutputState::kFresh);
+      EXPECT_EQ(check_output(output_, {overwrite, resume}), OutputState::kFresh);
     }
   }
 }
 
 TEST_F(OutputFiles, ACompleteOutputIsKeptAcceptedOrMadeAnew) {
   make_output();
-  EXPECT_ERROR(check_output(output_, false, false), Exit::kOutput, "exists already and is kept");
-  EXPECT_EQ(check_output(output_, false, true), OutputState::kComplete);
-  EXPECT_EQ(check_output(output_, true, false), OutputState::kFresh);
-  EXPECT_EQ(check_output(output_, true, true), OutputState::kFresh);
+  EXPECT_ERROR(check_output(output_, {false, false}), Exit::kOutput, "exists already and is kept");
+  EXPECT_EQ(check_output(output_, {false, true}), OutputState::kComplete);
+  EXPECT_EQ(check_output(output_, {true, false}), OutputState::kFresh);
+  EXPECT_EQ(check_output(output_, {true, true}), OutputState::kFresh);
 }
 
 TEST_F(OutputFiles, APartNeedsAFlag) {
   make_part();
-  EXPECT_ERROR(check_output(output_, false, false), Exit::kOutput, "--resume goes on with them");
-  EXPECT_EQ(check_output(output_, false, true), OutputState::kContinue);
-  EXPECT_EQ(check_output(output_, true, false), OutputState::kFresh);
-  EXPECT_EQ(check_output(output_, true, true), OutputState::kContinue);
+  EXPECT_ERROR(check_output(output_, {false, false}), Exit::kOutput, "--resume goes on with them");
+  EXPECT_EQ(check_output(output_, {false, true}), OutputState::kContinue);
+  EXPECT_EQ(check_output(output_, {true, false}), OutputState::kFresh);
+  EXPECT_EQ(check_output(output_, {true, true}), OutputState::kContinue);
 }
 
 TEST_F(OutputFiles, BothThere) {
   make_output();
   make_part();
-  EXPECT_ERROR(check_output(output_, false, false), Exit::kOutput, "exists already");
-  EXPECT_EQ(check_output(output_, false, true), OutputState::kComplete);
-  EXPECT_EQ(check_output(output_, true, false), OutputState::kFresh);
-  EXPECT_EQ(check_output(output_, true, true), OutputState::kContinue);
+  EXPECT_ERROR(check_output(output_, {false, false}), Exit::kOutput, "exists already");
+  EXPECT_EQ(check_output(output_, {false, true}), OutputState::kComplete);
+  EXPECT_EQ(check_output(output_, {true, false}), OutputState::kFresh);
+  EXPECT_EQ(check_output(output_, {true, true}), OutputState::kContinue);
 }
 
 TEST_F(OutputFiles, SomebodyElsesFileIsNoCompleteOutput) {
   std::ofstream(output_) << "a thesis";
-  EXPECT_ERROR(check_output(output_, false, true), Exit::kOutput, "is no output of llmpq");
+  EXPECT_ERROR(check_output(output_, {false, true}), Exit::kOutput, "is no output of llmpq");
   EXPECT_EQ(read_file(output_, 100, Exit::kInternal), "a thesis");
 }
 
 TEST_F(OutputFiles, PlacesThatCannotBeWritten) {
-  EXPECT_ERROR(check_output(folder_ / "no/out.h5", false, false), Exit::kOutput,
+  EXPECT_ERROR(check_output(folder_ / "no/out.h5", {false, false}), Exit::kOutput,
                "the folder " + (folder_ / "no").string() + " does not exist");
   std::filesystem::create_directory(output_);
-  EXPECT_ERROR(check_output(output_, true, false), Exit::kOutput, "is a folder, want a file");
-  EXPECT_ERROR(check_output("", false, false), Exit::kOutput, "want the name of a file");
+  EXPECT_ERROR(check_output(output_, {true, false}), Exit::kOutput, "is a folder, want a file");
+  EXPECT_ERROR(check_output("", {false, false}), Exit::kOutput, "want the name of a file");
 }
 
 TEST_F(OutputFiles, ShardsHaveNamesOfTheirOwn) {

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <ctime>
 
 namespace llmpq {
@@ -43,22 +42,52 @@ TEST(ProgressText, TheBarFillsAndNoRowsAreAllRows) {
   EXPECT_THAT(progress_bar(none), HasSubstr("[########################] 0/0 rows (100.0 %)"));
 }
 
-TEST(Progress, TheLastLineCountsThisRunAndSlurmsTime) {
-  const std::string end = std::to_string(std::time(nullptr) + 100);
-  ::setenv("SLURM_JOB_END_TIME", end.c_str(), 1);
+TEST(SlurmWarning, ComesOnceAsItBecomesSo) {
+  SlurmWarning warning;
+  ProgressLine now = line();
+  EXPECT_FALSE(warning.is_due(now)) << "no ETA, no Slurm";
+  now.slurm_left_s = 100;
+  now.eta_s = 95;
+  EXPECT_FALSE(warning.is_due(now));
+  now.eta_s = 101;
+  EXPECT_TRUE(warning.is_due(now));
+  EXPECT_FALSE(warning.is_due(now));
+  now.eta_s = 99;
+  EXPECT_FALSE(warning.is_due(now));
+  now.eta_s = 101;
+  EXPECT_FALSE(warning.is_due(now)) << "it was never clearly better";
+  now.eta_s = 50;
+  EXPECT_FALSE(warning.is_due(now));
+  now.eta_s = 101;
+  EXPECT_TRUE(warning.is_due(now));
+}
+
+TEST(Progress, WarnsAtTheStartOfATimeThatWillNotDo) {
   testing::internal::CaptureStderr();
   {
-    Progress progress(50, 10);
+    Progress progress(50, 10, static_cast<double>(std::time(nullptr)) + 1000);
+    progress.expect(1100);  // 880 s for the 40 rows that are left
+    progress.expect(3600);
+  }
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(text, HasSubstr("the ETA of 0:48:00 is beyond Slurm's time left, 0:16:"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+}
+
+TEST(Progress, LinesCountThisRunAndSlurmsTime) {
+  testing::internal::CaptureStderr();
+  {
+    Progress progress(50, 10, static_cast<double>(std::time(nullptr)) + 100);
     progress.update({.rows_done = 20, .rows_failed = 0, .prompt_tokens = 5, .output_tokens = 7});
     progress.finish();
     progress.finish();
   }
   const std::string text = testing::internal::GetCapturedStderr();
-  ::unsetenv("SLURM_JOB_END_TIME");
+  EXPECT_THAT(text, HasSubstr("Slurm gives this job 0:01:"));
   EXPECT_THAT(text, HasSubstr("20/50 rows (40.0 %)"));
-  EXPECT_THAT(text, HasSubstr("Slurm 0:01:"));
+  EXPECT_THAT(text, HasSubstr(", Slurm 0:01:"));
   EXPECT_THAT(text, Not(HasSubstr("\r")));
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
 }
 
 }  // namespace

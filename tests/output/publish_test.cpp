@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/expect_error.hpp"
+#include "base/file.hpp"
 #include "base/hdf5.hpp"
 #include "base/temp_folder.hpp"
 #include "output/output_files.hpp"
@@ -140,6 +141,21 @@ TEST_F(Publish, TheOldOutputStaysUntilTheNewOneIsComplete) {
   journal->add(sample_row(1, 0));
   publish(output_, std::move(journal), {false, "{}", ids});
   EXPECT_EQ(ResultReader(output_).rows(), 2);
+}
+
+TEST_F(Publish, AnOutputIsReopenedWithItsGoodRows) {
+  const JournalHead head = sample_head(5, 30, 2, 1);
+  run(head);
+  const std::string before = read_file(output_, 1 << 20, Exit::kInternal);
+  const auto journal = Journal::reopen(output_);
+  EXPECT_EQ(journal->head().fingerprint, head.fingerprint);
+  EXPECT_EQ(journal->counts().rows, 50);
+  EXPECT_EQ(journal->counts().done, 50 - 2 * 3) << "rows 10, 17 and 24 are in error";
+  EXPECT_EQ(journal->plans().size(), 1u);
+  for (int64_t row = 5; row < 30; ++row) EXPECT_EQ(journal->is_done(row, 1), row % 7 != 3) << row;
+  for (int64_t row : {10, 17, 24})
+    for (int32_t sample : {0, 1}) journal->add(sample_row(row, sample, 1));
+  EXPECT_EQ(read_file(output_, 1 << 20, Exit::kInternal), before);
 }
 
 TEST_F(Publish, OtherFilesAreNoResults) {

@@ -200,5 +200,38 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{Mix::kSeparated, 24, false}, Case{Mix::kInterleaved, 24, false},
                     Case{Mix::kMixed, 24, false}));
 
+class StoppedDriver : public DriverTest, public testing::WithParamInterface<Mix> {
+ protected:
+  /// Asks for a stop at the 100th look.
+  size_t rows_with(Stop stop) {
+    const SimulationSetup setup = pipeline(GetParam(), 60);
+    DriverSetup driver;
+    driver.scheduler = setup.scheduler;
+    driver.window = setup.window;
+    driver.stop = [stop, looks = 0]() mutable { return ++looks > 100 ? stop : Stop::kNo; };
+    feed_.defaults.ignore_eos = true;
+    sink_.rows.clear();
+    all_read_ = false;
+    run(setup, driver);
+    size_t good = 0;
+    for (const FinishedRow& row : sink_.rows)
+      if (row.finish_reason != FinishReason::kError) {
+        ++good;
+        EXPECT_EQ(row.token_ids.size(), std::min<size_t>(24, 64 - row.prompt_tokens)) << row.row;
+      }
+    return good;
+  }
+};
+
+TEST_P(StoppedDriver, FinishesWhatRunsOrNothingMore) {
+  const size_t all = rows_with(Stop::kNo), drained = rows_with(Stop::kDrain),
+               now = rows_with(Stop::kNow);
+  EXPECT_GT(all, drained);
+  EXPECT_GE(drained, now + 4) << "at least a batch was running";
+}
+
+INSTANTIATE_TEST_SUITE_P(Mixes, StoppedDriver,
+                         testing::Values(Mix::kSeparated, Mix::kInterleaved, Mix::kMixed));
+
 }  // namespace
 }  // namespace llmpq

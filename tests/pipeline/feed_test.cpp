@@ -54,6 +54,23 @@ TEST_F(FeedTest, MakesRequestsAndRowsInError) {
   EXPECT_NE(batch.failed[4].error.find("--truncate-prompt"), std::string::npos);
 }
 
+TEST_F(FeedTest, WhatIsDoneIsNotRead) {
+  write({"a", "b", "c", "d"});
+  const PromptsFile prompts = PromptsFile::open(path_);
+  FeedSetup resumed = setup(4);
+  resumed.num_samples = 2;
+  resumed.is_done = [](int64_t row, int32_t sample) {
+    return row < 2 || (row == 3 && sample == 1);
+  };
+  Feed feed(prompts, &tokenizer_, resumed);
+  const FeedBatch batch = feed.read(2);
+  EXPECT_TRUE(feed.at_end()) << "rows 2 and 3 are the first two that are read";
+  ASSERT_EQ(batch.requests.size(), 3u);
+  EXPECT_EQ(batch.requests[0].row, 2);
+  EXPECT_EQ(batch.requests[2].row, 3);
+  EXPECT_EQ(batch.requests[2].sample, 0);
+}
+
 TEST_F(FeedTest, TruncatesTheSideAskedForAndLeavesRoomForTheOutput) {
   const std::string text = " a b c d e f g h i j k l m n o p q r s t u v w";
   write({text});

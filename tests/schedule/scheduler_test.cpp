@@ -365,5 +365,31 @@ TEST(Scheduler, ResultsThatDoNotBelongToTheStepAreReported) {
   expect_error([&] { scheduler.arrived(1, {&token, 1}); }, "sequence 3 goes on after its 2 tokens");
 }
 
+TEST(Scheduler, ForgetsWhoWaitsAndFinishesWhoRuns) {
+  SchedulerConfig config;
+  config.decode_batch = 2;
+  config.kv_blocks = 64;
+  config.prefill_tokens = 8;
+  Scheduler scheduler(config);
+  for (int64_t id = 0; id < 9; ++id) {
+    SequenceRequest request;
+    request.tokens = {1, 2, 3, 4};
+    request.max_tokens = 2;
+    request.start.sequence = id;
+    scheduler.add(request);
+  }
+  auto step = scheduler.next_step();
+  ASSERT_TRUE(step);
+  ASSERT_EQ(step->ranges.size(), 2u) << "two prompts in the first chunk";
+  EXPECT_EQ(scheduler.drop_waiting(), (std::vector<int64_t>{2, 3, 4, 5, 6, 7, 8}));
+  for (const bool last : {false, true}) {
+    const std::vector<ArrivedToken> tokens{{0, 5, last}, {1, 5, last}};
+    scheduler.arrived(step->id, tokens);
+    step = scheduler.next_step();
+    EXPECT_EQ(step.has_value(), !last);
+  }
+  EXPECT_TRUE(scheduler.idle());
+}
+
 }  // namespace
 }  // namespace llmpq

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "mpi_test_main.hpp"
 
 namespace llmpq {
@@ -82,7 +85,33 @@ TEST(Mpi, AFailedCallThrowsWithMpisText) {
     FAIL() << "a broadcast from a rank that is not there did not throw";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Exit::kMpi);
-    EXPECT_THAT(error.what(), testing::HasSubstr("MPI_Bcast failed: MPI_ERR_ROOT"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("MPI_Ibcast failed: MPI_ERR_ROOT"));
+  }
+}
+
+TEST(Mpi, RanksThatWaitLookAroundAndSoDoThoseWithLongWork) {
+  Mpi& mpi = test_mpi();
+  int looks = 0;
+  mpi.while_waiting([&] { ++looks; });
+  const auto owner = std::this_thread::get_id();
+  mpi.agreed_on_long([&] {
+    if (mpi.rank() > 0) return;
+    EXPECT_NE(std::this_thread::get_id(), owner);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  });
+  mpi.while_waiting({});
+  EXPECT_GE(looks, 5) << "some 50 a second at rank 0, more where nothing is done";
+}
+
+TEST(Mpi, LongWorkIsAgreedOn) {
+  const Mpi& mpi = test_mpi();
+  try {
+    mpi.agreed_on_long(
+        [&] { CHECK(mpi.rank() != mpi.size() - 1, Exit::kModel, "the last rank has no model"); });
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::kModel);
+    EXPECT_STREQ(error.what(), "the last rank has no model");
   }
 }
 

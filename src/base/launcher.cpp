@@ -1,0 +1,55 @@
+#include "base/launcher.hpp"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+namespace llmpq {
+namespace {
+
+std::string first_line_of(const std::string& command) {
+  std::FILE* const pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return "";
+  std::array<char, 128> line{};
+  const std::string text = std::fgets(line.data(), line.size(), pipe) ? line.data() : "";
+  pclose(pipe);
+  return text;
+}
+
+}  // namespace
+
+bool is_first_rank() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"})
+    if (const char* rank = std::getenv(name)) return std::string(rank) == "0";
+  return true;
+}
+
+std::optional<double> slurm_end_s() {
+  if (const char* end = std::getenv("SLURM_JOB_END_TIME")) return std::strtod(end, nullptr);
+  const char* const job = std::getenv("SLURM_JOB_ID");
+  if (job == nullptr) return std::nullopt;
+  const std::string digits = std::to_string(std::strtoll(job, nullptr, 10));
+  const auto left_s = parse_time_left(
+      first_line_of(fmt::format("timeout 5 squeue --noheader --jobs {} --format %L 2>&1", digits)));
+  if (!left_s) return std::nullopt;
+  return static_cast<double>(std::time(nullptr)) + *left_s;
+}
+
+std::optional<double> parse_time_left(const std::string& text) {
+  int days = 0, parts[3] = {0, 0, 0}, used = 0;
+  const char* rest = text.c_str();
+  if (std::sscanf(rest, "%d-%n", &days, &used) == 1 && used > 0)
+    rest += used;
+  else
+    days = 0;
+  const int count = std::sscanf(rest, "%d:%d:%d", &parts[0], &parts[1], &parts[2]);
+  if (count < 1) return std::nullopt;
+  double seconds = 0;
+  for (int i = 0; i < count; ++i) seconds = seconds * 60 + parts[i];
+  return days * 86400.0 + seconds;
+}
+
+}  // namespace llmpq

@@ -1,0 +1,20 @@
+// What whoever started us says in the environment, before MPI is there and without it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace llmpq {
+
+/// The launcher's word for who we are; true also without one.
+bool is_first_rank();
+
+/// When Slurm ends this job, in seconds since 1970; nothing outside Slurm, or where no limit is
+/// known. Without SLURM_JOB_END_TIME it asks squeue, for five seconds at most: call it on one rank,
+/// once, before MPI starts.
+std::optional<double> slurm_end_s();
+
+/// squeue's time left, "1-02:03:04", "2:03:04", "03:04" or "4", in seconds; nothing for its words.
+std::optional<double> parse_time_left(const std::string& text);
+
+}  // namespace llmpq
