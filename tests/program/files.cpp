@@ -1,5 +1,7 @@
 #include "program/files.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -8,6 +10,9 @@
 #include "base/hdf5.hpp"
 #include "base/json.hpp"
 #include "input/prompts.hpp"
+#include "input/row_options.hpp"
+#include "output/journal_file.hpp"
+#include "output/output_files.hpp"
 
 namespace llmpq::test {
 namespace {
@@ -46,6 +51,22 @@ void read_logprobs(const h5::File& file, std::vector<OutputRow>& rows) {
   }
 }
 
+/// A column of a sampling option, of the type that it wants; NaN stands for the job's value.
+void write_numbers(h5::File& file, const std::string& name, const std::vector<double>& values) {
+  const auto options = row_options();
+  const auto option = std::ranges::find(options, name, &RowOption::name);
+  if (option == options.end() || !option->is_integer) {
+    file.create_dataset(name, {h5::value_type<double>(), 1024, {}})
+        .write(0, std::span<const double>(values));
+    return;
+  }
+  std::vector<int64_t> integers;
+  for (const double value : values)
+    integers.push_back(std::isnan(value) ? -1 : static_cast<int64_t>(value));
+  file.create_dataset(name, {h5::value_type<int64_t>(), 1024, {}})
+      .write(0, std::span<const int64_t>(integers));
+}
+
 }  // namespace
 
 std::vector<OutputRow> read_output(const std::string& path) {
@@ -76,6 +97,14 @@ std::vector<OutputRow> read_output(const std::string& path) {
   return rows;
 }
 
+int64_t committed_rows(const std::string& output) {
+  try {
+    return JournalFile::open(OutputPaths(output).part, h5::File::Mode::kLive).last_commit().rows();
+  } catch (const Error&) {
+    return 0;  // there is none, or it is just being put in its place
+  }
+}
+
 void write_prompts(const std::string& path, const std::vector<std::string>& texts,
                    const PromptColumns& columns) {
   h5::File file = h5::File::create(path, false, Exit::kPrompts);
@@ -87,6 +116,7 @@ void write_prompts(const std::string& path, const std::vector<std::string>& text
   if (!columns.max_tokens.empty())
     file.create_dataset("max_tokens", {h5::value_type<int32_t>(), 1024, {}})
         .write(0, std::span<const int32_t>(columns.max_tokens));
+  for (const auto& [name, values] : columns.numbers) write_numbers(file, name, values);
 }
 
 void write_dummy_model(const std::string& folder, const DummyShape& shape) {
@@ -111,23 +141,29 @@ void write_dummy_model(const std::string& folder, const DummyShape& shape) {
 
 void write_token_prompts(const std::string& path, int64_t rows, std::pair<int, int> lengths,
                          int vocab) {
+  constexpr size_t kWindow = 1 << 20;  // a million rows are not held in memory
   std::mt19937 random(1);
   const auto draw = [&](int least, int most) {
     return least + static_cast<int>(random() % static_cast<unsigned>(most - least + 1));
   };
-  std::vector<int32_t> values;
-  std::vector<int64_t> splits{0};
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int left = draw(lengths.first, lengths.second); left > 0; --left)
-      values.push_back(draw(3, vocab - 1));
-    splits.push_back(static_cast<int64_t>(values.size()));
-  }
   h5::File file = h5::File::create(path, false, Exit::kPrompts);
   h5::Group group = file.create_group("prompt_token_ids");
-  group.create_dataset("values", {h5::value_type<int32_t>(), 65536, {}})
-      .write(0, std::span<const int32_t>(values));
-  group.create_dataset("row_splits", {h5::value_type<int64_t>(), 65536, {}})
-      .write(0, std::span<const int64_t>(splits));
+  h5::Dataset values = group.create_dataset("values", {h5::value_type<int32_t>(), 65536, {}});
+  h5::Dataset splits = group.create_dataset("row_splits", {h5::value_type<int64_t>(), 65536, {}});
+  std::vector<int32_t> tokens;
+  std::vector<int64_t> ends{0};
+  for (int64_t row = 0, total = 0; row <= rows; ++row) {
+    if (tokens.size() > kWindow || row == rows) {
+      values.write(values.rows(), std::span<const int32_t>(tokens));
+      splits.write(splits.rows(), std::span<const int64_t>(ends));
+      tokens.clear();
+      ends.clear();
+    }
+    if (row == rows) break;
+    const int size = draw(lengths.first, lengths.second);
+    for (int left = size; left > 0; --left) tokens.push_back(draw(3, vocab - 1));
+    ends.push_back(total += size);
+  }
 }
 
 std::vector<std::string> bundled_prompts(int64_t begin, int64_t count) {

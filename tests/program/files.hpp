@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,10 +35,14 @@ struct OutputRow {
 
 std::vector<OutputRow> read_output(const std::string& path);
 
+/// Rows that a running or dead job has committed; 0 without a journal.
+int64_t committed_rows(const std::string& output);
+
 /// What a prompts file may hold besides its texts.
 struct PromptColumns {
-  std::vector<uint64_t> seed;       ///< one per row, or empty
-  std::vector<int32_t> max_tokens;  ///< one per row, or empty
+  std::vector<uint64_t> seed;                               ///< one per row, or empty
+  std::vector<int32_t> max_tokens;                          ///< one per row, or empty
+  std::map<std::string, std::vector<double>> numbers = {};  ///< other options by name
 };
 void write_prompts(const std::string& path, const std::vector<std::string>& texts,
                    const PromptColumns& columns = {});
