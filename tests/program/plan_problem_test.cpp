@@ -111,8 +111,7 @@ TEST(PlanProblem, PictureExplanationAndCurve) {
   const std::string picture = scratch.path("plan.svg"), curve = scratch.path("curve.svg");
   const ProgramRun run = plan(file, {"--explain", "--svg", picture});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  for (const char* part :
-       {"memory is tightest on stage", "one more P100", "1 GiB more on rank"})
+  for (const char* part : {"memory is tightest on stage", "one more P100", "1 GiB more on rank"})
     EXPECT_THAT(run.out, HasSubstr(part));
   const ProgramRun swept = plan(file, {"--sweep", "theta", "--svg", curve});
   ASSERT_EQ(swept.exit_code, 0) << swept.err;
