@@ -98,10 +98,11 @@ LLMPQ_INLINE F32x16 select(Mask16 m, F32x16 a, F32x16 b) {
   for (int i = 0; i < kLanes; ++i) b.v[i] = m.v[i] ? a.v[i] : b.v[i];
   return b;
 }
-/// a * 2^n for integral n in [-252, 254], as two products, so that it underflows gradually.
+/// a * 2^n for integral n in [-252, 254], as two products, so that it underflows gradually. A NaN
+/// in n comes with one in a.
 LLMPQ_INLINE F32x16 times_power_of_two(F32x16 a, F32x16 n) {
   for (int i = 0; i < kLanes; ++i) {
-    const int32_t whole = static_cast<int32_t>(n.v[i]);
+    const int32_t whole = n.v[i] == n.v[i] ? static_cast<int32_t>(n.v[i]) : 0;
     const int32_t half = whole >> 1;
     a.v[i] *= __builtin_bit_cast(float, static_cast<uint32_t>(half + 127) << 23);
     a.v[i] *= __builtin_bit_cast(float, static_cast<uint32_t>(whole - half + 127) << 23);
