@@ -7,10 +7,10 @@
 #include <limits>
 #include <map>
 
-#include "plan/adapted_bits.hpp"
 #include "plan/bottleneck_split.hpp"
 #include "plan/cost_floor.hpp"
 #include "plan/layout.hpp"
+#include "plan/least_omega.hpp"
 #include "plan/narrow_problem.hpp"
 
 namespace llmpq {
@@ -125,16 +125,16 @@ bool for_each_adapted(const Problem& problem, const OptimizeOptions& options,
                       const std::function<double(const Assignment&)>& visit) {
   const TimeLeft time(options);
   const SplitGraph graph = split_graph(problem);
-  std::map<std::vector<double>, std::optional<Assignment>> least;
+  std::map<std::vector<double>, Optimum> least;
   double enough = std::numeric_limits<double>::infinity();
   for (const BatchingFloor& floor : batchings_by_floor(problem)) {
     if (floor.objective >= enough) return true;
     if (time.is_over()) return false;
     const auto& row = problem.batchings[static_cast<size_t>(floor.batching)];
     const auto [at, is_new] = least.try_emplace(memory_of(row));
-    if (is_new) at->second = adapted_bits(with_only_batching(problem, row), time.options());
-    if (!at->second) continue;
-    Assignment adapted = *at->second;
+    if (is_new) at->second = least_omega(with_only_batching(problem, row), time.options());
+    if (at->second.status != OptimizeStatus::kFound) continue;
+    Assignment adapted = at->second.assignment;
     adapted.batching = floor.batching;
     const auto split =
         bottleneck_split(problem, graph, floor.batching, formats_of_layers(problem, adapted));

@@ -136,6 +136,13 @@ StepTimes step_times(const Problem& problem, const Assignment& assignment,
   return steps;
 }
 
+std::vector<int> formats_of_layers(const Problem& problem, const Assignment& assignment) {
+  std::vector<int> formats(static_cast<size_t>(problem.layers));
+  for (const AssignedStage& stage : assignment.stages)
+    std::copy(stage.formats.begin(), stage.formats.end(), formats.begin() + stage.begin);
+  return formats;
+}
+
 Score evaluate(const Problem& problem, const Assignment& assignment) {
   const Batching& batching = at(problem.batchings, assignment.batching);
   Score score;

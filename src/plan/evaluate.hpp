@@ -22,6 +22,9 @@ struct Assignment {
   std::vector<AssignedStage> stages;
 };
 
+/// [layers] the format of each.
+std::vector<int> formats_of_layers(const Problem& problem, const Assignment& assignment);
+
 struct StageScore {
   double prefill_s = 0, decode_s = 0;  ///< of one chunk and one decode step
   double bytes = 0;

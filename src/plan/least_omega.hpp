@@ -1,5 +1,5 @@
 // The best quality that memory allows, whatever the speed: the smallest sum of omega. Used where
-// nobody asked for fewer bits than needed, and to say what would fit.
+// nobody asked for fewer bits than needed, to say what would fit, and by the adabits baseline.
 #pragma once
 
 #include <optional>

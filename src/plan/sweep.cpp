@@ -7,8 +7,8 @@
 
 #include "base/json.hpp"
 #include "base/table.hpp"
-#include "plan/adapted_bits.hpp"
 #include "plan/compare.hpp"
+#include "plan/least_omega.hpp"
 
 namespace llmpq {
 namespace {
@@ -44,9 +44,9 @@ std::vector<SweepPoint> sweep_quality(const Problem& problem, const OptimizeOpti
   bounded.theta = 0;
   bounded.max_omega.reset();
   Planned fastest = plan_by(Planner::kJoint, bounded, options);
-  const auto least = adapted_bits(bounded, options);
-  if (!fastest.found || !least) return {};
-  const double low = evaluate(bounded, *least).omega, high = fastest.score.omega;
+  const Optimum least = least_omega(bounded, options);
+  if (!fastest.found || least.status != OptimizeStatus::kFound) return {};
+  const double low = least.score.omega, high = fastest.score.omega;
   std::vector<SweepPoint> points;
   for (int i = 0; i + 1 < levels && low < high; ++i) {
     const double share = static_cast<double>(i) / (levels - 1);

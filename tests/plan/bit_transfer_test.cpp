@@ -6,7 +6,7 @@
 #include <map>
 
 #include "base/timer.hpp"
-#include "plan/adapted_bits.hpp"
+#include "plan/least_omega.hpp"
 #include "plan/llm_pq.hpp"
 #include "problem_case.hpp"
 
@@ -65,16 +65,18 @@ TEST(BitTransfer, EveryFormatKeepsItsNumberOfLayersAndNothingGetsWorse) {
     Problem problem = llm_pq_problem(ProblemMaker(static_cast<uint64_t>(seed)).make()).problem;
     if (problem.batchings.empty()) continue;
     problem.batchings.resize(1);
-    const auto start = adapted_bits(problem, {0, 30, steady_seconds});
-    if (!start || !broken_rule(problem, *start).empty()) continue;
-    const Transferred result = transfer_bits(problem, *start);
+    const Optimum least = least_omega(problem, {0, 30, steady_seconds});
+    if (least.status != OptimizeStatus::kFound) continue;
+    const Assignment& start = least.assignment;
+    if (!broken_rule(problem, start).empty()) continue;
+    const Transferred result = transfer_bits(problem, start);
     ASSERT_EQ(broken_rule(problem, result.assignment), "") << "seed " << seed;
     std::map<int, int> before, after;
-    for (const int format : formats_of_layers(problem, *start)) ++before[format];
+    for (const int format : formats_of_layers(problem, start)) ++before[format];
     for (const int format : formats_of_layers(problem, result.assignment)) ++after[format];
     ASSERT_EQ(before, after) << "seed " << seed;
     const double gain =
-        evaluate(problem, *start).objective - evaluate(problem, result.assignment).objective;
+        evaluate(problem, start).objective - evaluate(problem, result.assignment).objective;
     ASSERT_EQ(gain > 0, result.moves > 0) << "seed " << seed;
     moved += result.moves > 0;
   }
