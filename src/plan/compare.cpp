@@ -19,10 +19,6 @@ const Batching& batching_of(const Problem& problem, const Planned& plan) {
   return problem.batchings.at(static_cast<size_t>(plan.assignment.batching));
 }
 
-double budget_of(const Problem& problem, const AssignedStage& stage) {
-  return problem.groups.at(static_cast<size_t>(problem.group_of(stage.rank))).memory_bytes;
-}
-
 double bytes_of(const Planned& plan) {
   double bytes = 0;
   for (const StageScore& stage : plan.score.stages) bytes += stage.bytes;
@@ -33,8 +29,8 @@ double bytes_of(const Planned& plan) {
 double fullest_share(const Problem& problem, const Planned& plan) {
   double share = 0;
   for (size_t i = 0; i < plan.score.stages.size(); ++i)
-    share =
-        std::max(share, plan.score.stages[i].bytes / budget_of(problem, plan.assignment.stages[i]));
+    share = std::max(share, plan.score.stages[i].bytes /
+                                problem.group_with(plan.assignment.stages[i].rank).memory_bytes);
   return share;
 }
 

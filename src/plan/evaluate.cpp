@@ -179,7 +179,7 @@ std::string broken_rule(const Problem& problem, const Assignment& assignment) {
   const Score score = evaluate(problem, assignment);
   for (size_t i = 0; i < score.stages.size(); ++i) {
     const int rank = assignment.stages[i].rank;
-    const double memory = at(problem.groups, problem.group_of(rank)).memory_bytes;
+    const double memory = problem.group_with(rank).memory_bytes;
     if (score.stages[i].bytes > memory)
       return fmt::format("stage {}: rank {} needs {:.0f} bytes of {:.0f}", i, rank,
                          score.stages[i].bytes, memory);

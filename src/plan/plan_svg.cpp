@@ -184,8 +184,7 @@ PlanPicture picture_of(const Problem& problem, const Planned& planned) {
   picture.idle = idle_devices(problem, assignment);
   for (size_t i = 0; i < assignment.stages.size(); ++i) {
     const AssignedStage& stage = assignment.stages[i];
-    const ProblemGroup& group =
-        problem.groups.at(static_cast<size_t>(problem.group_of(stage.rank)));
+    const ProblemGroup& group = problem.group_with(stage.rank);
     const StageScore busy = busy_of(row, planned.score.stages[i]);
     picture.stages.push_back({.device = group.name,
                               .rank = stage.rank,

@@ -71,6 +71,10 @@ struct Problem {
   }
   /// Index of the group that has the rank; -1: none.
   int group_of(int rank) const;
+  /// The group that has the rank, which must be one.
+  const ProblemGroup& group_with(int rank) const {
+    return groups.at(static_cast<size_t>(group_of(rank)));
+  }
   int devices() const;
 };
 

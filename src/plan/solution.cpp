@@ -19,10 +19,6 @@ const auto at = [](const auto& list, int index) -> const auto& {
   return list[static_cast<size_t>(index)];
 };
 
-const ProblemGroup& group_of(const Problem& problem, int rank) {
-  return at(problem.groups, problem.group_of(rank));
-}
-
 /// "w8 x3, w4 x2"
 std::string run_lengths(const Problem& problem, const std::vector<int>& formats) {
   std::string text;
@@ -80,7 +76,7 @@ std::string describe(const Problem& problem, const Planned& planned) {
                "memory", "budget"});
   for (size_t i = 0; i < assignment.stages.size(); ++i) {
     const AssignedStage& stage = assignment.stages[i];
-    const ProblemGroup& group = group_of(problem, stage.rank);
+    const ProblemGroup& group = problem.group_with(stage.rank);
     const StageScore busy = busy_of(batching, score.stages[i]);
     table.add({std::to_string(i), std::to_string(stage.rank), group.name,
                fmt::format("[{}, {})", stage.begin, stage.end), run_lengths(problem, stage.formats),

@@ -25,17 +25,13 @@ constexpr std::array kPlaces{0.0, 0.25, 0.5, 0.75, 1.0};
 
 const auto at = [](auto& list, auto index) -> auto& { return list[static_cast<size_t>(index)]; };
 
-const ProblemGroup& group_of(const Problem& problem, int rank) {
-  return at(problem.groups, problem.group_of(rank));
-}
-
 /// "stage 2 (rank 3, T4)", or the link behind stage i - stages.
 std::string place_name(const Problem& problem, const Assignment& plan, size_t index) {
   const size_t stages = plan.stages.size();
   if (index >= stages)
     return fmt::format("the link between stages {} and {}", index - stages, index - stages + 1);
   const int rank = plan.stages[index].rank;
-  return fmt::format("stage {} (rank {}, {})", index, rank, group_of(problem, rank).name);
+  return fmt::format("stage {} (rank {}, {})", index, rank, problem.group_with(rank).name);
 }
 
 size_t largest(const std::vector<double>& values) {
@@ -86,7 +82,7 @@ Spare tightest(const Problem& problem, const Planned& best) {
   Spare least;
   for (size_t i = 0; i < best.score.stages.size(); ++i) {
     const int rank = best.assignment.stages[i].rank;
-    const double spare = group_of(problem, rank).memory_bytes - best.score.stages[i].bytes;
+    const double spare = problem.group_with(rank).memory_bytes - best.score.stages[i].bytes;
     if (spare < least.bytes) least = {i, spare};
   }
   return least;
@@ -129,7 +125,7 @@ WhatIf another_gib(const Problem& problem, const Planned& best, const OptimizeOp
   const int rank = at(best.assignment.stages, tightest(problem, best).stage).rank;
   Problem roomy = with_own_group(problem, rank);
   roomy.groups.back().memory_bytes += kGiB;
-  return {fmt::format("1 GiB more on rank {} ({})", rank, group_of(problem, rank).name),
+  return {fmt::format("1 GiB more on rank {} ({})", rank, problem.group_with(rank).name),
           plan_by(Planner::kJoint, roomy, options)};
 }
 
