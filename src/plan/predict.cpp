@@ -7,31 +7,10 @@
 #include <random>
 
 #include "kernels/check.hpp"
+#include "plan/stage_parts.hpp"
 
 namespace llmpq {
 namespace {
-
-/// Layers of a stage that take the same time.
-struct EqualLayers {
-  Format format = Format::kBf16;
-  int64_t window = 0;  ///< tokens, 0: none
-  double count = 0;
-};
-
-std::vector<EqualLayers> equal_layers(const StagePlan& stage, const ModelConfig& config) {
-  std::vector<EqualLayers> all;
-  for (int64_t layer = stage.layer_begin; layer < stage.layer_end; ++layer) {
-    const Format format = stage.formats.at(static_cast<size_t>(layer - stage.layer_begin));
-    const auto index = static_cast<size_t>(layer);
-    const int64_t window = index < config.window.size() ? config.window[index] : 0;
-    auto at = std::find_if(all.begin(), all.end(), [&](const EqualLayers& layers) {
-      return layers.format == format && layers.window == window;
-    });
-    if (at == all.end()) at = all.insert(at, {format, window, 0});
-    at->count += 1;
-  }
-  return all;
-}
 
 StepShape within_window(StepShape shape, int64_t window) {
   if (window == 0) return shape;
@@ -109,21 +88,14 @@ std::string missing_times(const Plan& plan, const PlanningData& data) {
 
 StageSeconds stage_seconds(const Plan& plan, size_t stage, const ModelConfig& config,
                            const DeviceProfile& device) {
-  const auto& stages = plan.pipelines.at(0).stages;
-  const LatencyModel& model = device.model;
-  auto layers = equal_layers(stages.at(stage), config);
-  const bool first = stage == 0, last = stage + 1 == stages.size();
-  const Format head = plan.head_format;
+  const StagePlan& stage_plan = plan.pipelines.at(0).stages.at(stage);
   const std::string missing = missing_times(plan, stage, device);
   CHECK(missing.empty(), Exit::kUsage, "{}", missing);
-  return [layers = std::move(layers), first, last, head, model](const StepShape& shape) {
-    double seconds = first ? embedding_seconds(model, shape) : 0;
-    if (last) seconds += *head_seconds(model, head, shape);
-    for (const EqualLayers& equal : layers)
-      seconds +=
-          equal.count * *layer_seconds(model, equal.format, within_window(shape, equal.window));
-    return seconds;
-  };
+  return
+      [parts = stage_parts(stage_plan, plan.head_format, config), device](const StepShape& shape) {
+        return seconds_by_profile(device, parts,
+                                  [&](int64_t window) { return within_window(shape, window); });
+      };
 }
 
 SimulationSetup simulation_setup(const Plan& plan, const PlanRequest& request,

@@ -1,5 +1,6 @@
 // The clock of an emulated device: how long a step lasts on it, and when it ends. Pure. Used by
-// stage/stage_clock (and Slowdown by the profiler, which has to see what stages will see).
+// stage/stage_clock and, for a profile's times, by plan/predict (and Slowdown by the profiler,
+// which has to see what stages will see).
 #pragma once
 
 #include <cstdint>

@@ -4,31 +4,12 @@
 #include <limits>
 
 #include "base/timer.hpp"
+#include "plan/stage_parts.hpp"
 
 namespace llmpq {
 namespace {
 
 constexpr int kTrials = 2;
-
-StageParts parts_of(const StageSetup& setup, const ModelConfig& config) {
-  StageParts parts;
-  parts.embedding = setup.plan.layer_begin == 0;
-  if (setup.plan.layer_end == config.layers) parts.head = setup.head_format;
-  for (int64_t layer = setup.plan.layer_begin; layer < setup.plan.layer_end; ++layer) {
-    const auto at = static_cast<size_t>(layer);
-    const int64_t window = at < config.window.size() ? config.window[at] : 0;
-    const Format format =
-        setup.plan.formats.at(static_cast<size_t>(layer - setup.plan.layer_begin));
-    const auto like = std::find_if(parts.layers.begin(), parts.layers.end(), [&](const auto& l) {
-      return l.format == format && l.window == window;
-    });
-    if (like == parts.layers.end())
-      parts.layers.push_back({format, window, 1});
-    else
-      ++like->count;
-  }
-  return parts;
-}
 
 /// `sequences` of `rows` rows each behind `position` tokens, scored, so that nothing is chosen for
 /// them; each has blocks of its own.
@@ -53,7 +34,7 @@ StageClock::StageClock(const EmulatedDevice& device, const StageSetup& setup,
                        const ModelConfig& config, Backend& backend)
     : device_(device),
       setup_(setup),
-      parts_(parts_of(setup, config)),
+      parts_(stage_parts(setup.plan, setup.head_format, config)),
       hidden_(config.hidden),
       meter_(backend) {
   if (device_.profile)
