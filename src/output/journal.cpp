@@ -109,15 +109,7 @@ std::unique_ptr<Journal> Journal::reopen(const std::filesystem::path& output) {
         "{}: does not say what its rows depend on, so none can be done again; make it anew with "
         "--overwrite",
         output.string());
-  JournalHead head;
-  head.rows = from.rows;
-  head.num_samples = from.num_samples;
-  head.logprobs = from.logprobs;
-  head.job = from.job;
-  head.profile = from.profile;
-  head.versions = from.versions;
-  head.fingerprint = from.fingerprint;
-  return with_good_rows(output, head, from.plans, result.rows(),
+  return with_good_rows(output, from, from.plans, result.rows(),
                         [&](int64_t begin, int64_t count) { return result.read(begin, count); });
 }
 

@@ -59,18 +59,7 @@ std::vector<std::string> ids_of(std::span<const RowRecord> records, const Publis
 
 ResultHead result_head(const JournalHead& head, const JournalRows& rows,
                        const PublishOptions& options) {
-  ResultHead result;
-  result.rows = head.rows;
-  result.num_samples = head.num_samples;
-  result.logprobs = head.logprobs;
-  result.text_as_bytes = options.text_as_bytes;
-  result.job = head.job;
-  result.profile = head.profile;
-  result.versions = head.versions;
-  result.fingerprint = head.fingerprint;
-  result.times = options.times;
-  result.plans = rows.plans();
-  return result;
+  return {head, options.text_as_bytes, options.times, rows.plans()};
 }
 
 void write_result(const std::filesystem::path& path, JournalFile& file,

@@ -10,8 +10,7 @@
 //   /logprobs/{values float32 (tokens,), row_splits}   with --logprobs 1 and more
 //   /top_logprobs/{token_ids int32, values float32} (tokens, K)   with --logprobs K > 1
 //   /run                    attributes: job profile versions times plans fingerprint (JSON), and
-//   the
-//                           numbers row_begin row_end num_samples logprobs
+//                           the numbers row_begin row_end num_samples logprobs
 #pragma once
 
 #include <cstdint>
@@ -21,20 +20,17 @@
 #include <string>
 #include <vector>
 
-#include "input/prompts.hpp"
+#include "output/journal_head.hpp"
 #include "pipeline/row_sink.hpp"
 
 namespace llmpq {
 
-/// What a result says about itself as a whole.
-struct ResultHead {
-  RowRangeOfFile rows;  ///< of the prompts file
-  int32_t num_samples = 1;
-  int32_t logprobs = 0;  ///< 0, 1, or K
+/// What a result says about itself as a whole: what its journal said (a fingerprint that is empty
+/// is not known), and more.
+struct ResultHead : JournalHead {
   bool text_as_bytes = false;
-  std::string job, profile, versions, times;  ///< JSON
-  std::string fingerprint;                    ///< JSON, see JournalHead; empty: not known
-  std::vector<std::string> plans;             ///< JSON each
+  std::string times;               ///< JSON
+  std::vector<std::string> plans;  ///< JSON each
 };
 
 /// Writes a result from its first row to its last. Errors are Error(kOutput).

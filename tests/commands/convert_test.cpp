@@ -23,7 +23,7 @@ class ConvertCommand : public testing::Test {
   }
   std::filesystem::path write_result(const std::string& name, int64_t begin, int64_t end) {
     ResultWriter writer(folder_ / name,
-                        {{begin, end}, 1, 0, false, "{}", "{}", "{}", "{}", "{}", {"{}"}});
+                        {{{begin, end}, 1, 0, "{}", "{}", "{}", "{}"}, false, "{}", {"{}"}});
     for (int64_t row = begin; row < end; ++row) {
       const FinishedRow made = sample_row(row, 0);
       writer.append(std::span(&made, 1), std::vector<std::string>{""});

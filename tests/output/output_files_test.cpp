@@ -21,7 +21,9 @@ class OutputFiles : public testing::Test {
  protected:
   void make_output() { ResultWriter(output_, empty_head()).finish(); }
   void make_part() { Journal::create(output_, sample_head(0, 3)); }
-  static ResultHead empty_head() { return {{0, 0}, 1, 0, false, "{}", "{}", "{}", "{}", "{}", {}}; }
+  static ResultHead empty_head() {
+    return {{{0, 0}, 1, 0, "{}", "{}", "{}", "{}"}, false, "{}", {}};
+  }
 
   TempFolder folder_;
   std::filesystem::path output_ = folder_ / "out.h5";
