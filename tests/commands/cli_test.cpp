@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "base/temp_folder.hpp"
 #include "input/job_options.hpp"
 #include "kernels/check.hpp"
 
@@ -15,9 +16,15 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
+/// This process's own: tests run side by side.
+const std::filesystem::path& folder() {
+  static const TempFolder folder;
+  return folder.path();
+}
+
 /// A job file with these lines; flags that generate needs are in it.
 std::string job_file(const std::string& lines) {
-  const std::string path = testing::TempDir() + "/cli_test.toml";
+  const std::string path = folder() / "job.toml";
   std::ofstream(path) << "model = 'm'\nprompts = 'p'\noutput = 'o'\n" << lines;
   return path;
 }
@@ -99,7 +106,7 @@ TEST(CommandLine, TheJobFilesOfTheRepositoryAreRight) {
 
 TEST(CommandLine, RelativePathsStartWhereTheyAreWritten) {
   const CommandLine request = parse_command_line({"generate", job_file(""), "--output", "out.h5"});
-  EXPECT_EQ(request.job.model, std::filesystem::path(testing::TempDir()) / "m");
+  EXPECT_EQ(request.job.model, folder() / "m");
   EXPECT_EQ(request.job.output, std::filesystem::current_path() / "out.h5");
 }
 
@@ -190,8 +197,8 @@ TEST(CommandLine, PrintConfigShowsTheJobAndIsAJobFile) {
   const CommandLine request =
       parse_command_line({"generate", file, "--seed", "9", "--print-config"});
   EXPECT_THAT(request.print, HasSubstr("\nseed = 9\n"));
-  EXPECT_THAT(request.print, HasSubstr("model = \"" + testing::TempDir()));
-  const std::string printed = testing::TempDir() + "/cli_test_printed.toml";
+  EXPECT_THAT(request.print, HasSubstr("model = \"" + folder().string()));
+  const std::string printed = folder() / "printed.toml";
   std::ofstream(printed) << request.print;
   const CommandLine again = parse_command_line({"generate", printed});
   EXPECT_EQ(job_to_toml(again.job, Command::kGenerate), request.print);

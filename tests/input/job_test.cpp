@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/temp_folder.hpp"
 #include "input/job_options.hpp"
 #include "kernels/check.hpp"
 
@@ -194,11 +195,11 @@ TEST(Job, BrokenTomlTellsLineAndColumn) {
 
 TEST(Job, FilesThatCannotBeRead) {
   Job job;
-  const auto folder = std::filesystem::path(testing::TempDir());
+  const TempFolder folder;
   EXPECT_THROW(read_job_file(folder / "no such job.toml", Command::kGenerate, job), Error);
-  EXPECT_THROW(read_job_file(folder, Command::kGenerate, job), Error);
-  std::ofstream(folder / "job_test.toml") << "model = 'm'\nseed = 5\n";
-  read_job_file(folder / "job_test.toml", Command::kGenerate, job);
+  EXPECT_THROW(read_job_file(folder.path(), Command::kGenerate, job), Error);
+  std::ofstream(folder / "job.toml") << "model = 'm'\nseed = 5\n";
+  read_job_file(folder / "job.toml", Command::kGenerate, job);
   EXPECT_EQ(job.model, folder / "m");
   EXPECT_EQ(job.seed, 5u);
 }
