@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/expect_error.hpp"
 #include "base/timer.hpp"
 #include "kernels/cpu/thread_pool.hpp"
@@ -68,20 +70,25 @@ TEST_F(StageClockTest, AProfileTellsHowLongAStepLasts) {
 }
 
 TEST_F(StageClockTest, ASlowdownTellsAMultipleOfWhatWasComputed) {
-  const auto seconds = [&](const char* spec) {
+  // Not all of the step is in its parts: the first look at the clock, and what comes after the
+  // last. So no step tells more than the multiple, and the least disturbed one nearly all of it.
+  const auto multiple = [&](const char* spec) {
     StageClock clock({.profile = {}, .slowdown = parse_emulation(spec).slowdown}, setup_,
                      checkpoint_->config(), *backend_);
     clock.watch(*stage_);
-    const double began_s = thread_cpu_seconds();
-    stage_->run(step_, {});
-    const double cpu_s = thread_cpu_seconds() - began_s;
+    double most = 0;
+    for (int i = 0; i < 10; ++i) {
+      const double began_s = thread_cpu_seconds();
+      stage_->run(step_, {});
+      most = std::max(most, clock.seconds(step_) / (thread_cpu_seconds() - began_s));
+    }
     stage_->meter(nullptr);
-    return clock.seconds(step_) / cpu_s;
+    return most;
   };
-  // Not all of the step is in its parts: the first look at the clock, and what comes after the
-  // last.
-  EXPECT_NEAR(seconds("slowdown=40"), 40, 2);
-  const double layers = seconds("w4.prefill=40,prefill=1e-6,decode=1e-6");
+  const double all = multiple("slowdown=40");
+  EXPECT_GT(all, 38);
+  EXPECT_LE(all, 40);
+  const double layers = multiple("w4.prefill=40,prefill=1e-6,decode=1e-6");
   EXPECT_GT(layers, 4) << "of the step's CPU time, layers take a part";
   EXPECT_LT(layers, 40);
 }
