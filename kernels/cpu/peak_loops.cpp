@@ -3,6 +3,9 @@
 #include <immintrin.h>
 
 #include <array>
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
 
 namespace llmpq {
 namespace {
@@ -37,6 +40,18 @@ uint64_t read_128(const void* from, int64_t bytes) {
   return parts[0] + parts[1] + parts[2] + parts[3];
 }
 
+/// Of all T in so many bytes: what keeps the compiler from leaving the sums out.
+template <typename T>
+std::conditional_t<std::is_integral_v<T>, int64_t, T> total(const void* sums, size_t bytes) {
+  std::conditional_t<std::is_integral_v<T>, int64_t, T> all = 0;
+  for (size_t at = 0; at < bytes; at += sizeof(T)) {
+    T part;
+    std::memcpy(&part, static_cast<const std::byte*>(sums) + at, sizeof part);
+    all += part;
+  }
+  return all;
+}
+
 /// Baseline x86-64 has no fma: a product and a sum, which count as one multiply-add.
 float fma_128(int64_t rounds) {
   __m128 one = _mm_set1_ps(1), sum[kSums] = {};
@@ -45,13 +60,7 @@ float fma_128(int64_t rounds) {
 #pragma GCC unroll 12
     for (int j = 0; j < kSums; ++j) sum[j] = _mm_add_ps(_mm_mul_ps(sum[j], one), one);
   }
-  float total = 0;
-  alignas(16) std::array<float, 4> parts;
-  for (const __m128& s : sum) {
-    _mm_store_ps(parts.data(), s);
-    for (const float part : parts) total += part;
-  }
-  return total;
+  return total<float>(sum, sizeof sum);
 }
 
 [[gnu::target("avx2,fma")]] float fma_256(int64_t rounds) {
@@ -62,13 +71,7 @@ float fma_128(int64_t rounds) {
 #pragma GCC unroll 12
     for (int j = 0; j < kSums; ++j) sum[j] = _mm256_fmadd_ps(sum[j], one, one);
   }
-  float total = 0;
-  alignas(32) std::array<float, 8> parts;
-  for (const __m256& s : sum) {
-    _mm256_store_ps(parts.data(), s);
-    for (const float part : parts) total += part;
-  }
-  return total;
+  return total<float>(sum, sizeof sum);
 }
 
 [[gnu::target("avx512f")]] float fma_512(int64_t rounds) {
@@ -79,13 +82,7 @@ float fma_128(int64_t rounds) {
 #pragma GCC unroll 12
     for (int j = 0; j < kSums; ++j) sum[j] = _mm512_fmadd_ps(sum[j], one, one);
   }
-  float total = 0;
-  alignas(64) std::array<float, 16> parts;
-  for (const __m512& s : sum) {
-    _mm512_store_ps(parts.data(), s);
-    for (const float part : parts) total += part;
-  }
-  return total;
+  return total<float>(sum, sizeof sum);
 }
 
 /// Baseline x86-64 multiplies 16-bit pairs; widening the bytes is left out.
@@ -99,13 +96,7 @@ int64_t dot_128(int64_t rounds) {
       sum[j] = _mm_add_epi32(sum[j], _mm_madd_epi16(ones, ones));
     }
   }
-  int64_t total = 0;
-  alignas(16) std::array<int32_t, 4> parts;
-  for (const __m128i& s : sum) {
-    _mm_store_si128(reinterpret_cast<__m128i*>(parts.data()), s);
-    for (const int32_t part : parts) total += part;
-  }
-  return total;
+  return total<int32_t>(sum, sizeof sum);
 }
 
 [[gnu::target("avx2")]] int64_t dot_256(int64_t rounds) {
@@ -120,13 +111,7 @@ int64_t dot_128(int64_t rounds) {
       sum[j] = _mm256_add_epi32(sum[j], _mm256_madd_epi16(pairs, words));
     }
   }
-  int64_t total = 0;
-  alignas(32) std::array<int32_t, 8> parts;
-  for (const __m256i& s : sum) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(parts.data()), s);
-    for (const int32_t part : parts) total += part;
-  }
-  return total;
+  return total<int32_t>(sum, sizeof sum);
 }
 
 /// Twelve sums in registers, by hand: g++ 12 moves those of the intrinsic to and fro, or into
@@ -145,13 +130,8 @@ int64_t dot_128(int64_t rounds) {
         : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f), "+v"(g), "+v"(h), "+v"(i), "+v"(j),
           "+v"(k), "+v"(l)
         : [x] "v"(ones));
-  int64_t total = 0;
-  alignas(64) std::array<int32_t, 16> parts;
-  for (const __m512i sum : {a, b, c, d, e, f, g, h, i, j, k, l}) {
-    _mm512_store_si512(parts.data(), sum);
-    for (const int32_t part : parts) total += part;
-  }
-  return total;
+  const __m512i sum[kSums] = {a, b, c, d, e, f, g, h, i, j, k, l};
+  return total<int32_t>(sum, sizeof sum);
 }
 
 /// What _tile_loadconfig() wants: every tile 16 rows of 64 bytes.
@@ -187,9 +167,7 @@ struct alignas(64) TileConfig {
   _tile_stored(2, sums.data() + 512, 64);
   _tile_stored(3, sums.data() + 768, 64);
   _tile_release();
-  int64_t total = 0;
-  for (const int32_t sum : sums) total += sum;
-  return total;
+  return total<int32_t>(sums.data(), sizeof sums);
 }
 
 constexpr PeakLoops kPlain{read_128, fma_128, kSums * 4, dot_128, kSums * 8};
