@@ -9,6 +9,7 @@
 #include "commands/profile_report.hpp"
 #include "commands/quality_wish.hpp"
 #include "kernels/check.hpp"
+#include "layer/step_work.hpp"
 #include "profile/emulate.hpp"
 #include "profile/profile_json.hpp"
 #include "profile/rank_profiles.hpp"
@@ -23,12 +24,11 @@ constexpr double kShare = 0.05;  ///< of a run that measuring may take
 constexpr double kFlopsOfThread = 2e11, kFlopsOfGpu = 5e13;
 
 /// Multiplications and additions of all matrix products for one token.
-double flops_of_token(const ModelConfig& config) {
-  const double layer = static_cast<double>(config.hidden) *
-                       static_cast<double>(config.qkv_rows() + config.heads * config.head_dim +
-                                           config.up_rows() + config.ffn);
-  const double head = static_cast<double>(config.hidden) * static_cast<double>(config.vocab);
-  return 2 * (static_cast<double>(config.layers) * layer + head);
+double operations_of_token(const ModelConfig& config) {
+  const StepShape token{
+      .prefill_rows = 1, .prefill_keys = 0, .decode_rows = 0, .decode_keys = 0, .samples = 1};
+  return static_cast<double>(config.layers) * layer_work(config, {}, token).all_operations() +
+         head_work(config, {}, token).all_operations();
 }
 
 bool emulates_speed(const Job& job) {
@@ -116,7 +116,7 @@ double guessed_seconds(const ModelConfig& config, const std::vector<RankReport>&
         static_cast<double>(length.count) * static_cast<double>(length.prompt + length.output);
   for (const RankReport& rank : inventory)
     flops_per_s += rank.backend == BackendKind::kCuda ? kFlopsOfGpu : kFlopsOfThread * rank.threads;
-  return tokens * flops_of_token(config) / flops_per_s;
+  return tokens * operations_of_token(config) / flops_per_s;
 }
 
 double profile_budget(const Job& job, double run_s) {
