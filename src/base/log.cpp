@@ -103,6 +103,7 @@ void set_log_identity(int rank, const std::string& host) {
 }
 
 void set_log_level(LogLevel level) { lowest_level() = level; }
+bool is_logged(LogLevel level) { return level >= lowest_level(); }
 
 void show_status_line(const std::string& line) {
   Shared& state = shared();
@@ -113,7 +114,7 @@ void show_status_line(const std::string& line) {
 }
 
 void log_line(LogLevel level, std::string_view text) {
-  if (level < lowest_level()) return;
+  if (!is_logged(level)) return;
   auto& log = logger();
   if (auto record = log.open_record(logging::keywords::severity = level)) {
     logging::record_ostream stream(record);

@@ -16,6 +16,8 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 void set_log_identity(int rank, const std::string& host);
 /// Lines below `level` are left out (kInfo at first).
 void set_log_level(LogLevel level);
+/// Whether lines of that level are written: for what is costly to find out.
+bool is_logged(LogLevel level);
 /// Keeps one line at the bottom of the terminal, below the log: the progress bar. Empty: none.
 void show_status_line(const std::string& line);
 

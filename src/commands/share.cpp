@@ -128,9 +128,10 @@ void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& s
         *share.stage, share.index,
         make_stage_links(mpi, plan.pipelines[0], share.index, share.link.kind == LinkKind::kNccl),
         setup.bell, setup.timeline, share.clock ? &*share.clock : nullptr);
+  const bool tells_memory = share.memory.stage > 0 && is_logged(LogLevel::kDebug);
   AnonymousPeak peak;
   const auto tick = [&](const Activity& mine) {
-    peak.look();
+    if (tells_memory) peak.look();
     if (setup.tick) setup.tick(mine);
   };
   // Here, while the worker is alive: its end would wait for a step that may never end.
@@ -139,8 +140,9 @@ void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& s
       setup.on_error);
   worker.reset();  // ends the thread that counts
   if (share.clock) tell_overruns(share.clock->counts());
+  if (!tells_memory) return;
   peak.look();
-  if (share.memory.stage > 0) tell_memory(share.memory, peak.bytes());
+  tell_memory(share.memory, peak.bytes());
 }
 
 void or_abort(const Mpi& mpi, const std::function<void()>& work,
