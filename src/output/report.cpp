@@ -37,6 +37,7 @@ std::string report_table(const Report& report) {
     add("output tokens/s, as promised", fmt::format("{:.1f}", *report.promised_tokens_per_s));
   add("of the run, reading prompts", share_text(report.reading_s, report.run_s));
   add("of the run, writing rows", share_text(report.writing_s, report.run_s));
+  add("of the run, no prompt at hand", share_text(report.work.starved_s, report.run_s));
   add("steps", std::to_string(report.work.steps));
   if (report.work.preemptions > 0) add("preemptions", std::to_string(report.work.preemptions));
   return table.text() + "output: " + report.output.string() + "\n";
@@ -54,6 +55,7 @@ std::string report_json(const Report& report) {
       {"run_s", report.run_s},
       {"reading_s", report.reading_s},
       {"writing_s", report.writing_s},
+      {"starved_s", report.work.starved_s},
       {"output_tokens_per_s", per_second(report.work.output_tokens, report.run_s)},
       {"steps", report.work.steps},
       {"preemptions", report.work.preemptions}};

@@ -49,6 +49,8 @@ void Driver::check_time(bool moved) {
   constexpr double kLongestPoll_s = 1;
   const double since_poll_s = since_poll_.seconds();
   since_poll_.restart();
+  if (stop_ == Stop::kNo && scheduler_.counts().waiting == 0 && !io_.exhausted())
+    counts_.starved_s += since_poll_s;
   stalled_s_ = moved ? 0 : stalled_s_ + std::min(since_poll_s, kLongestPoll_s);
   const SchedulerCounts counts = scheduler_.counts();
   if (counts.steps_under_way == 0 || stalled_s_ < setup_.timeout_s) return;

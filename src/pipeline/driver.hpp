@@ -39,6 +39,7 @@ struct DriverCounts {
   int64_t steps = 0, prefill_rows = 0, decode_rows = 0;
   int64_t output_tokens = 0;  ///< of all rows, finished or not
   int64_t preemptions = 0;
+  double starved_s = 0;  ///< no prompt waited, though more were to come: the I/O thread was behind
 };
 
 class Driver : public Conductor {

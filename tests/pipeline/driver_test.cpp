@@ -12,6 +12,7 @@
 
 #include "base/hdf5.hpp"
 #include "base/temp_folder.hpp"
+#include "pipeline/made_feed.hpp"
 #include "schedule/plain_stages.hpp"
 #include "schedule/simulate.hpp"
 
@@ -232,6 +233,49 @@ TEST_P(StoppedDriver, FinishesWhatRunsOrNothingMore) {
 
 INSTANTIATE_TEST_SUITE_P(Mixes, StoppedDriver,
                          testing::Values(Mix::kSeparated, Mix::kInterleaved, Mix::kMixed));
+
+/// A disk that takes nothing until it is opened.
+class SlowSink : public RowSink {
+ public:
+  void add(FinishedRow) override {
+    open.wait(false);
+    ++rows;
+  }
+  void commit() override {}
+  std::atomic<bool> open{false};
+  int64_t rows = 0;
+};
+
+TEST(DriverAndDisk, TimeWithoutAPromptIsCounted) {
+  constexpr int64_t kMany = 40'000;  // more than are read ahead; too long: each ends at once
+  MadeFeed feed({.lengths = std::vector<RequestLength>(kMany, {4, 4000}),
+                 .vocab = 100,
+                 .seed = 1,
+                 .sampling = {}});
+  const SimulationSetup setup = pipeline(Mix::kMixed, 8);
+  PlainStages stages(setup);
+  DriverLinks links;
+  links.steps.push_back(std::make_unique<ControlOut>(stages, nullptr));
+  links.results = std::make_unique<ResultsIn>(stages);
+  SlowSink sink;
+  Bell bell;
+  IoThread io(feed, sink, 4096, bell);
+  DriverSetup driver_setup;
+  driver_setup.scheduler = setup.scheduler;
+  driver_setup.window = setup.window;
+  Driver driver(driver_setup, std::move(links), nullptr, io);
+  while (driver.counts().starved_s == 0) driver.poll();
+  const double before_s = driver.counts().starved_s;
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  driver.poll();
+  EXPECT_GE(driver.counts().starved_s - before_s, 0.02);
+  EXPECT_FALSE(io.exhausted());
+  sink.open = true;
+  sink.open.notify_all();
+  while (!driver.done()) driver.poll();
+  io.close();
+  EXPECT_EQ(sink.rows, kMany);
+}
 
 }  // namespace
 }  // namespace llmpq
