@@ -19,6 +19,12 @@ std::string first_line_of(const std::string& command) {
   return text;
 }
 
+/// The number in a variable; 0 if there is none.
+int64_t number_of(const char* name) {
+  const char* const text = std::getenv(name);
+  return text ? std::strtoll(text, nullptr, 10) : 0;
+}
+
 }  // namespace
 
 bool is_first_rank() {
@@ -29,13 +35,28 @@ bool is_first_rank() {
 
 std::optional<double> slurm_end_s() {
   if (const char* end = std::getenv("SLURM_JOB_END_TIME")) return std::strtod(end, nullptr);
-  const char* const job = std::getenv("SLURM_JOB_ID");
-  if (job == nullptr) return std::nullopt;
-  const std::string digits = std::to_string(std::strtoll(job, nullptr, 10));
+  const std::string job = slurm_job_name();
+  if (job.empty()) return std::nullopt;
   const auto left_s = parse_time_left(
-      first_line_of(fmt::format("timeout 5 squeue --noheader --jobs {} --format %L 2>&1", digits)));
+      first_line_of(fmt::format("timeout 5 squeue --noheader --jobs {} --format %L 2>&1", job)));
   if (!left_s) return std::nullopt;
   return static_cast<double>(std::time(nullptr)) + *left_s;
+}
+
+std::string slurm_job_name() {
+  if (std::getenv("SLURM_JOB_ID") == nullptr) return "";
+  if (std::getenv("SLURM_ARRAY_JOB_ID") == nullptr)
+    return std::to_string(number_of("SLURM_JOB_ID"));
+  return fmt::format("{}_{}", number_of("SLURM_ARRAY_JOB_ID"), number_of("SLURM_ARRAY_TASK_ID"));
+}
+
+std::optional<int64_t> slurm_node_memory() {
+  // Slurm sets one of the three.
+  const int64_t mib = number_of("SLURM_MEM_PER_NODE") +
+                      number_of("SLURM_MEM_PER_CPU") * number_of("SLURM_CPUS_ON_NODE") +
+                      number_of("SLURM_MEM_PER_GPU") * number_of("SLURM_GPUS_ON_NODE");
+  if (mib <= 0) return std::nullopt;
+  return mib << 20;
 }
 
 std::optional<double> parse_time_left(const std::string& text) {

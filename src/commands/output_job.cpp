@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
 #include "base/hash.hpp"
 #include "base/json.hpp"
+#include "base/launcher.hpp"
 #include "base/log.hpp"
 #include "commands/arithmetic.hpp"
 #include "commands/cli.hpp"
@@ -105,8 +105,8 @@ void check_unchanged(const Journal& journal, const Job& job, const Input& input,
 }
 
 std::string job_id() {
-  const char* slurm = std::getenv("SLURM_JOB_ID");
-  return slurm ? fmt::format("Slurm job {}", slurm) : fmt::format("process {}", getpid());
+  const std::string slurm = slurm_job_name();
+  return slurm.empty() ? fmt::format("process {}", getpid()) : "Slurm job " + slurm;
 }
 
 /// The plan's formats in place of the job's, which must not be others.

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "base/launcher.hpp"
 #include "base/table.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 #include "profile/near_cores.hpp"
@@ -48,15 +48,8 @@ int64_t cgroup_memory() {
   return limit1 - std::min(limit1, number_in("/sys/fs/cgroup/memory/memory.usage_in_bytes"));
 }
 
-/// SLURM_MEM_PER_NODE, in MiB.
-int64_t slurm_memory() {
-  const char* text = std::getenv("SLURM_MEM_PER_NODE");
-  const int64_t mib = text ? std::atoll(text) : 0;
-  return mib > 0 ? mib << 20 : kNoLimit;
-}
-
 int64_t free_host_memory() {
-  return std::min({available_memory(), cgroup_memory(), slurm_memory()});
+  return std::min({available_memory(), cgroup_memory(), slurm_node_memory().value_or(kNoLimit)});
 }
 
 /// How many ranks of this host may run on exactly the CPUs that this one may.
