@@ -14,6 +14,7 @@
 #include "commands/drive.hpp"
 #include "commands/output_job.hpp"
 #include "commands/prepare.hpp"
+#include "commands/rows_left.hpp"
 #include "commands/save_events.hpp"
 #include "commands/share.hpp"
 #include "commands/watch.hpp"
@@ -35,6 +36,12 @@ OutputState find_output(const Mpi& mpi, const Job& job) {
   return complete.empty() ? state : OutputState::kComplete;
 }
 
+/// Lets the plan be made for the rows that are left, with outputs as long as those that are there.
+void plan_for_the_rest(const Journal& journal, Input& input, Job& job) {
+  input.lengths = lengths_left(std::move(input.lengths), journal);
+  if (!job.expected_output_tokens) job.expected_output_tokens = mean_output(journal.counts());
+}
+
 }  // namespace
 
 int run_generate(const Job& job) {
@@ -50,12 +57,13 @@ int run_generate(const Job& job) {
   }
 
   Watch watch(mpi, job);
-  const Input input = load_input(mpi, job);
+  Input input = load_input(mpi, job);
   OutputJob output;
   mpi.agreed_on_long([&] {
     if (mpi.rank() == 0) output = open_output(job, input, state);
   });
-  const Job kept = keep_formats(mpi, job, output);
+  Job kept = keep_formats(mpi, job, output);
+  if (output.continued) plan_for_the_rest(*output.journal, input, kept);
   const Machines machines = find_machines(mpi, job);
   const Decision decision = decide(mpi, kept, input, machines);
   const Plan& plan = decision.plan;

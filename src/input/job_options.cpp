@@ -288,7 +288,7 @@ std::vector<Option> plan() {
        single(ValueType::kText, &Job::max_perplexity_increase)},
       {"expected-output-tokens", group, kJobs, "tokens",
        "Length of an output that the plan counts on; auto: max-tokens with --ignore-eos, else half "
-       "of it at first.",
+       "of it at first, and the mean of the finished rows when a run goes on with them.",
        integer(&Job::expected_output_tokens, {1, kMaxInt32})},
   };
 }

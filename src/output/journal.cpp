@@ -140,7 +140,8 @@ bool Journal::is_done(int64_t row, int32_t sample) const {
 }
 
 JournalCounts Journal::counts() const {
-  return {head().outputs(), impl_->committed.rows(), impl_->committed.failed};
+  const CommitRecord& last = impl_->committed;
+  return {head().outputs(), last.rows(), last.failed, last.ends[kTokens]};
 }
 
 int32_t Journal::add_plan(const std::string& json) {

@@ -18,6 +18,7 @@ struct JournalCounts {
   int64_t rows = 0;  ///< output rows in all: prompts times samples
   int64_t done = 0;  ///< failed ones included
   int64_t failed = 0;
+  int64_t output_tokens = 0;  ///< of the good ones
 };
 
 class Journal : public RowSink {

@@ -112,7 +112,8 @@ WorkloadLengths measure_lengths(const PromptsFile& prompts, const Tokenizer* tok
       lengths.longest_sequence =
           std::max(lengths.longest_sequence, tokens + request.sampling.max_tokens);
       sum += static_cast<double>(tokens);
-      lengths.seen.push_back({tokens, request.sampling.max_tokens, request.sampling.ignore_eos});
+      lengths.seen.push_back(
+          {tokens, request.sampling.max_tokens, request.sampling.ignore_eos, request.row});
     }
   }
   if (!all) lengths.longest_sequence = setup.max_model_len;

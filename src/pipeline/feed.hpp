@@ -70,6 +70,7 @@ class Feed final : public RequestSource {
 struct RowLength {
   int64_t prompt = 0, max_tokens = 0;  ///< tokens
   bool ignore_eos = false;             ///< its output has max_tokens for sure
+  int64_t row = 0;                     ///< of the file
 };
 
 /// What the planner wants to know of a dataset, in tokens. Rows that cannot run are left out.
