@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the libFuzzer targets and runs each from its committed corpus.
+# Builds the libFuzzer targets and runs each from files that are committed.
 #   tests/fuzz/run.sh SECONDS      seconds for each target
 # What a target finds stays in build-sanitize/found/; exit 1 if one did.
 set -euo pipefail
@@ -9,18 +9,25 @@ source jobs/setup.sh
 
 install_packages "${program_packages[@]}" "${fuzz_packages[@]}"
 build sanitize --target fuzz
-found=build-sanitize/found failed=0
-for target in build-sanitize/tests/fuzz/fuzz_*; do
-  [ -x "$target" ] && [ -f "$target" ] || continue
-  name=${target##*/fuzz_}
+export found=build-sanitize/found seconds=$1
+
+# fuzz_one TARGET: from corpus/NAME, or from the files of that kind that data/ has anyway.
+fuzz_one() {
+  local target=$1 name=${1##*/fuzz_} corpus
+  corpus=tests/fuzz/corpus/$name
+  if [ ! -d "$corpus" ]; then corpus=data/${name}s; fi
   mkdir -p "$found/$name"
-  if "$target" -max_total_time="$1" -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
-    -artifact_prefix="$found/$name-" -print_final_stats=1 "$found/$name" \
-    "tests/fuzz/corpus/$name" >"$found/$name.log" 2>&1; then
+  if "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
+    -artifact_prefix="$found/$name-" -print_final_stats=1 "$found/$name" "$corpus" \
+    >"$found/$name.log" 2>&1; then
     echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$found/$name.log") inputs"
   else
     tail -n 60 "$found/$name.log"
-    failed=1
+    return 1
   fi
-done
-exit "$failed"
+}
+export -f fuzz_one
+
+find build-sanitize/tests/fuzz -maxdepth 1 -name 'fuzz_*' -type f -perm -u+x -print0 | sort -z |
+  # shellcheck disable=SC2016  # the inner bash expands it
+  xargs -0 -P "$(nproc)" -I{} bash -c 'fuzz_one "$1"' fuzz_one {}
