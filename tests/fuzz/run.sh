@@ -28,6 +28,6 @@ fuzz_one() {
 }
 export -f fuzz_one
 
+# shellcheck disable=SC2016  # the inner bash expands $1
 find build-sanitize/tests/fuzz -maxdepth 1 -name 'fuzz_*' -type f -perm -u+x -print0 | sort -z |
-  # shellcheck disable=SC2016  # the inner bash expands it
   xargs -0 -P "$(nproc)" -I{} bash -c 'fuzz_one "$1"' fuzz_one {}
