@@ -11,10 +11,34 @@ namespace llmpq {
 
 /// Outputs that share a panel of the matrix product: two tiles of 16.
 inline constexpr int64_t kPanel = 32;
-/// Rows of x that one item of the matrix product takes through a panel.
-inline constexpr int64_t kRowChunk = 96;
+/// Rows of x that one item of the matrix product takes through a panel: at most, and a multiple of
+/// which each but the last item has.
+inline constexpr int64_t kRowChunk = 96, kRowStep = 12;
 /// Rows of one sequence that share a decoded block of the KV cache.
 inline constexpr int64_t kAttentionRows = 8;
+
+/// Rows rounded to int8, group by group: the rows of a group are neighbours in the caches, and AMX
+/// loads 16 of them as a tile.
+struct Int8Rows {
+  int64_t rows;    ///< as they lie here, int8_rows(tokens); those past the tokens hold anything
+  int8_t* values;  ///< [groups, rows, kGroup]; inputs past k are 0
+  float* scale;    ///< [groups, rows]
+  int32_t* shift;  ///< [groups, rows]: bias * the sum of a row's integers
+  int32_t bias;    ///< of the weights that they will meet (weight_bias())
+};
+
+/// Rows below which no tile is used: a step of few rows waits for its weights anyway.
+inline constexpr int64_t kFewestTileRows = 8;
+/// Rows that tokens take up in Int8Rows: whole tiles where tiles may be used.
+constexpr int64_t int8_rows(int64_t tokens) {
+  return tokens < kFewestTileRows ? tokens : (tokens + 15) / 16 * 16;
+}
+
+/// How a matrix product is cut: item i is panel i % panels for rows [r, r + rows), r = i / panels *
+/// rows, as far as they exist.
+struct MatmulCut {
+  int64_t panels, rows;
+};
 
 /// A matrix product with its inputs as the kernels want them.
 struct MatmulTask {
@@ -24,10 +48,8 @@ struct MatmulTask {
   int64_t tile_bytes, group_bytes;  ///< of a tile of 16 outputs; of a full group in it
   const float* x;                   ///< float product: [tokens, k], `x_stride` floats apart
   int64_t x_stride;
-  const int8_t* x_int8;  ///< integer product: [tokens, x_stride], rows padded by zeros
-  const float* x_scale;  ///< [tokens, groups]
-  const int32_t* x_sum;  ///< [tokens, groups]: the sum of each group's integers
-  const float* bias;     ///< [n] or nullptr
+  Int8Rows x_int8;    ///< integer product
+  const float* bias;  ///< [n] or nullptr
   float* y;
   int64_t y_stride;
 };
@@ -53,13 +75,15 @@ struct KernelTable {
   void (*kv_write)(const KvWriteArgs&, const RowRange&, int64_t begin, int64_t end);  ///< rows
   /// `scratch`: attention_scratch_floats() floats, 64-byte aligned.
   void (*attention)(const AttentionArgs&, const AttentionItem&, float* scratch);
-  /// Panel `panel` of 32 outputs for rows [begin, end), at most kRowChunk of them.
-  void (*matmul_float)(const MatmulTask&, int64_t panel, int64_t begin, int64_t end);
-  void (*matmul_int8)(const MatmulTask&, int64_t panel, int64_t begin, int64_t end);
-  /// One row of activations to int8, per group of kGroup; `to` has whole groups, zero padded.
-  void (*quantize_row)(const float* x, int64_t k, int8_t* to, float* scale, int32_t* sum);
+  /// Items of a cut of at most kRowChunk rows.
+  void (*matmul_float)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
+  /// Items of a cut of at most int8_row_chunk rows, a multiple of int8_row_step if there are more.
+  void (*matmul_int8)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
+  int64_t int8_row_chunk, int8_row_step;
+  /// One row of activations [k] to row `row` of `to`.
+  void (*quantize_row)(const float* x, int64_t k, const Int8Rows& to, int64_t row);
   /// What quantize_row kept, as floats again: q * scale.
-  void (*dequantize_row)(const int8_t* x, int64_t k, const float* scale, float* to);
+  void (*dequantize_row)(const Int8Rows& from, int64_t k, int64_t row, float* to);
   /// Rounds 16 rows of weights [16, k] into their tile; false if an integer format meets a value
   /// that is not finite, and the tile is not complete then.
   bool (*pack_tile)(Format format, int64_t k, const float* values, uint8_t* tile);

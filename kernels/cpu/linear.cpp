@@ -12,31 +12,21 @@ namespace {
 /// Multiplications below which a second thread costs more than it brings.
 constexpr int64_t kWorkPerChunk = 1 << 16;
 
-/// The inputs as int8 with a scale and a sum per group, in a context's scratch memory.
-struct RoundedInputs {
-  int8_t* values;  ///< [tokens, groups * kGroup]
-  float* scale;    ///< [tokens, groups]
-  int32_t* sum;    ///< [tokens, groups]
-};
-
 int64_t rows_per_chunk(int64_t k) { return std::max<int64_t>(1, 16384 / k); }
 
-/// `more` bytes of the scratch memory are left free behind the rounded inputs, at *rest.
-RoundedInputs round_to_int8(CpuContext& on, const LinearArgs& args, int64_t more,
-                            std::byte** rest) {
+/// The inputs as int8 in the context's scratch memory. `more` bytes of it are left free behind
+/// them, at *rest.
+Int8Rows round_to_int8(CpuContext& on, const LinearArgs& args, int64_t more, std::byte** rest) {
   const int64_t k = args.w->k;
-  const int64_t groups = groups_of(k);
-  const int64_t count = args.tokens * groups;
-  std::byte* memory = on.scratch(count * (kGroup + 8) + more);
-  RoundedInputs rounded;
-  rounded.values = reinterpret_cast<int8_t*>(memory);
-  rounded.scale = reinterpret_cast<float*>(memory + count * kGroup);
-  rounded.sum = reinterpret_cast<int32_t*>(memory + count * (kGroup + 4));
-  *rest = memory + count * (kGroup + 8);
+  const int64_t rows = int8_rows(args.tokens), count = groups_of(k) * rows;
+  const int64_t bytes = rounded_input_bytes(args.tokens, k);
+  std::byte* memory = on.scratch(bytes + more);
+  const Int8Rows rounded{
+      rows, reinterpret_cast<int8_t*>(memory), reinterpret_cast<float*>(memory + count * kGroup),
+      reinterpret_cast<int32_t*>(memory + count * (kGroup + 4)), weight_bias(args.w->format)};
+  *rest = memory + bytes;
   on.pool().parallel_for(args.tokens, rows_per_chunk(k), [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t)
-      on.kernels().quantize_row(args.x + t * k, k, rounded.values + t * groups * kGroup,
-                                rounded.scale + t * groups, rounded.sum + t * groups);
+    for (int64_t t = begin; t < end; ++t) on.kernels().quantize_row(args.x + t * k, k, rounded, t);
   });
   return rounded;
 }
@@ -55,14 +45,11 @@ const float* rounded(CpuContext& on, const LinearArgs& args,
 /// Rounded to int8, then floats again: what kInt8 means for 16-bit weights.
 const float* through_int8(CpuContext& on, const LinearArgs& args) {
   const int64_t k = args.w->k;
-  const int64_t groups = groups_of(k);
   std::byte* rest = nullptr;
-  const RoundedInputs rounded = round_to_int8(on, args, args.tokens * k * 4, &rest);
+  const Int8Rows rounded = round_to_int8(on, args, args.tokens * k * 4, &rest);
   float* const to = reinterpret_cast<float*>(rest);
   on.pool().parallel_for(args.tokens, rows_per_chunk(k), [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t)
-      on.kernels().dequantize_row(rounded.values + t * groups * kGroup, k,
-                                  rounded.scale + t * groups, to + t * k);
+    for (int64_t t = begin; t < end; ++t) on.kernels().dequantize_row(rounded, k, t, to + t * k);
   });
   return to;
 }
@@ -82,26 +69,32 @@ const float* float_inputs(CpuContext& on, const LinearArgs& args) {
   return args.x;
 }
 
-using MatmulKernel = void (*)(const MatmulTask&, int64_t panel, int64_t begin, int64_t end);
+using MatmulKernel = void (*)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
 
-/// Items are (rows, panel), panels fastest: neighbours share their rows of x.
-void run_panels(CpuContext& on, const MatmulTask& task, MatmulKernel kernel) {
-  const int64_t panels = (task.n + kPanel - 1) / kPanel;
-  const int64_t pieces = (task.tokens + kRowChunk - 1) / kRowChunk;
-  const int64_t rows = pieces > 0 ? (task.tokens + pieces - 1) / pieces : 0;
-  const int64_t work = std::max<int64_t>(1, kPanel * task.k * rows);
-  const int64_t items = panels * pieces;
+int64_t rounded_up(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
+
+/// Pieces of at most `chunk` rows, of equal sizes as far as `step` divides them. Panels are
+/// fastest: neighbours share their rows of x.
+void run_panels(CpuContext& on, const MatmulTask& task, MatmulKernel kernel, int64_t chunk,
+                int64_t step) {
+  if (task.tokens == 0) return;
+  const int64_t least = (task.tokens + chunk - 1) / chunk;
+  const int64_t rows =
+      least == 1 ? task.tokens : rounded_up((task.tokens + least - 1) / least, step);
+  const MatmulCut cut{(task.n + kPanel - 1) / kPanel, rows};
+  const int64_t work = kPanel * task.k * rows;
+  const int64_t items = cut.panels * ((task.tokens + rows - 1) / rows);
   const int64_t share = items / (8 * on.pool().threads());
   const int64_t grain = std::max({kWorkPerChunk / work, std::min<int64_t>(share, 16), int64_t{1}});
-  on.pool().parallel_for(items, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i / panels * rows;
-      kernel(task, i % panels, first, std::min(first + rows, task.tokens));
-    }
-  });
+  on.pool().parallel_for(items, grain,
+                         [&](int64_t begin, int64_t end, int) { kernel(task, cut, begin, end); });
 }
 
 }  // namespace
+
+int64_t rounded_input_bytes(int64_t tokens, int64_t k) {
+  return groups_of(k) * int8_rows(tokens) * (kGroup + 8);
+}
 
 void linear(Context& context, const LinearArgs& args) {
   CpuContext& on = cpu(context);
@@ -120,16 +113,13 @@ void linear(Context& context, const LinearArgs& args) {
   task.y_stride = args.y_stride;
   if (args.activation == ActivationType::kInt8 && !is_16bit(w.format)) {
     std::byte* rest = nullptr;
-    const RoundedInputs rounded = round_to_int8(on, args, 0, &rest);
-    task.x_int8 = rounded.values;
-    task.x_scale = rounded.scale;
-    task.x_sum = rounded.sum;
-    task.x_stride = groups_of(w.k) * kGroup;
-    return run_panels(on, task, on.kernels().matmul_int8);
+    task.x_int8 = round_to_int8(on, args, 0, &rest);
+    const KernelTable& table = on.kernels();
+    return run_panels(on, task, table.matmul_int8, table.int8_row_chunk, table.int8_row_step);
   }
   task.x_stride = w.k;
   task.x = float_inputs(on, args);
-  run_panels(on, task, on.kernels().matmul_float);
+  run_panels(on, task, on.kernels().matmul_float, kRowChunk, kRowStep);
 }
 
 }  // namespace llmpq

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/cpu/matmul_decode.hpp"
+#include "kernels/cpu/matmul_panel.hpp"
 
 namespace llmpq {
 namespace {
@@ -90,22 +91,6 @@ LLMPQ_INLINE void advance_bf16(int64_t count, const uint8_t* const (&tiles)[2], 
   }
 }
 
-/// acc + bias to y, for the outputs of a panel that exist.
-LLMPQ_INLINE void finish_panel(const MatmulTask& task, int64_t panel, int64_t begin, int64_t end,
-                               const float* acc) {
-  for (int64_t first = panel * kPanel, part = 0; part < 2; ++part, first += kLanes) {
-    const int64_t count = task.n - first < kLanes ? task.n - first : kLanes;
-    if (count <= 0) return;
-    const F32x16 bias =
-        task.bias == nullptr ? broadcast(0.0f) : load_first(task.bias + first, count);
-    for (int64_t t = begin; t < end; ++t) {
-      F32x16 value = load(acc + (t - begin) * kPanel + part * kLanes);
-      if (task.bias != nullptr) value = value + bias;
-      store_first(task.y + t * task.y_stride + first, value, count);
-    }
-  }
-}
-
 /// All groups of a panel through an f32 copy of each.
 LLMPQ_INLINE void multiply_by_panels(const MatmulTask& task, const uint8_t* tile, bool second,
                                      int64_t begin, int64_t rows, float* acc) {
@@ -141,7 +126,8 @@ LLMPQ_INLINE void multiply_bf16(const MatmulTask& task, const uint8_t* tile, boo
   }
 }
 
-void matmul_float_kernel(const MatmulTask& task, int64_t panel, int64_t begin, int64_t end) {
+LLMPQ_INLINE void multiply_floats(const MatmulTask& task, int64_t panel, int64_t begin,
+                                  int64_t end) {
   alignas(64) float acc[kRowChunk * kPanel];
   const int64_t rows = end - begin;
   __builtin_memset(acc, 0, static_cast<size_t>(rows * kPanel) * sizeof(float));
@@ -153,6 +139,12 @@ void matmul_float_kernel(const MatmulTask& task, int64_t panel, int64_t begin, i
     multiply_by_panels(task, tile, second, begin, rows, acc);
   }
   finish_panel(task, panel, begin, end, acc);
+}
+
+void matmul_float_kernel(const MatmulTask& task, const MatmulCut& cut, int64_t begin, int64_t end) {
+  for_items(task, cut, begin, end, [&](int64_t panel, int64_t first, int64_t last) {
+    multiply_floats(task, panel, first, last);
+  });
 }
 
 }  // namespace

@@ -36,20 +36,27 @@ LLMPQ_INLINE void round_to_int8(const float* x, int64_t count, float scale, int8
   }
 }
 
-void quantize_row_kernel(const float* x, int64_t k, int8_t* to, float* scale, int32_t* sum) {
-  for (int64_t begin = 0, g = 0; begin < k; begin += kGroup, ++g) {
+void quantize_row_kernel(const float* x, int64_t k, const Int8Rows& to, int64_t row) {
+  for (int64_t begin = 0, at = row; begin < k; begin += kGroup, at += to.rows) {
     const int64_t count = k - begin < kGroup ? k - begin : kGroup;
-    scale[g] = int8_scale(x + begin, count);
-    round_to_int8(x + begin, count, scale[g], to + begin);
-    for (int64_t i = count; i < kGroup; ++i) to[begin + i] = 0;
+    const float scale = int8_scale(x + begin, count);
+    int8_t* const values = to.values + at * kGroup;
+    round_to_int8(x + begin, count, scale, values);
+    for (int64_t i = count; i < kGroup; ++i) values[i] = 0;
     int32_t total = 0;
-    for (int64_t i = 0; i < kGroup; ++i) total += to[begin + i];
-    sum[g] = total;
+    for (int64_t i = 0; i < kGroup; ++i) total += values[i];
+    to.scale[at] = scale;
+    to.shift[at] = to.bias * total;
   }
 }
 
-void dequantize_row_kernel(const int8_t* x, int64_t k, const float* scale, float* to) {
-  for (int64_t i = 0; i < k; ++i) to[i] = static_cast<float>(x[i]) * scale[i / kGroup];
+void dequantize_row_kernel(const Int8Rows& from, int64_t k, int64_t row, float* to) {
+  for (int64_t begin = 0, at = row; begin < k; begin += kGroup, at += from.rows) {
+    const int64_t count = k - begin < kGroup ? k - begin : kGroup;
+    const int8_t* const values = from.values + at * kGroup;
+    for (int64_t i = 0; i < count; ++i)
+      to[begin + i] = static_cast<float>(values[i]) * from.scale[at];
+  }
 }
 
 void round_to_bf16_kernel(const float* x, int64_t count, float* to) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/linear.hpp"
+
 namespace llmpq {
 namespace {
 
@@ -17,8 +19,7 @@ constexpr int64_t kLeastScratch = int64_t{1} << 16;
 /// Inputs of a product as the context keeps them (kernels/cpu/linear.cpp): int8 with a scale and a
 /// sum per group, or floats again.
 int64_t rounded_bytes(const ScratchNeeds::Product& product, bool as_int8) {
-  const int64_t groups = (product.k + kGroup - 1) / kGroup;
-  return product.tokens * (as_int8 ? groups * (kGroup + 8) : product.k * 4);
+  return as_int8 ? rounded_input_bytes(product.tokens, product.k) : product.tokens * product.k * 4;
 }
 
 int64_t scratch(const StageSetup& setup, const ScratchNeeds& needs) {

@@ -1,0 +1,92 @@
+// The integer product, seen from one group: what its kernels (matmul_int8.hpp)
+// share. For each output, group by group in order:
+//   acc = fma(float(dot), x_scale * w_scale, acc),   dot = sum_i u_i x_i - bias * sum_i x_i
+// where u = q + bias are the stored unsigned weights (the shift of a row is bias * sum_i x_i); dot
+// is exact (below 2^22), so that any way of adding it up gives the same bits. Included after a
+// lanes_*.hpp.
+#pragma once
+
+#include "kernels/cpu/matmul_decode.hpp"
+#include "kernels/cpu/matmul_panel.hpp"
+
+namespace llmpq {
+namespace {
+
+/// Two tiles of one group: quads and scales.
+struct QuadPanel {
+  const uint8_t* quads[2];
+  const uint8_t* scales[2];  ///< 16 floats each
+  int64_t count;             ///< quads along k
+};
+
+/// Rows of inputs at one group: their integers (kGroup apart), scales and shifts.
+struct IntRows {
+  const int8_t* x;
+  const float* scale;
+  const int32_t* shift;
+
+  LLMPQ_INLINE void advance(int64_t rows) {
+    x += rows * kGroup;
+    scale += rows;
+    shift += rows;
+  }
+};
+
+/// The rows from `row` on at a group.
+LLMPQ_INLINE IntRows rows_at(const Int8Rows& rows, int64_t group, int64_t row) {
+  const int64_t at = group * rows.rows + row;
+  return {rows.values + at * kGroup, rows.scale + at, rows.shift + at};
+}
+
+/// The weights of a panel, group by group.
+struct PanelGroups {
+  Format format;
+  const uint8_t* tile;  ///< the first output's, at the next group
+  int64_t to_second;    ///< bytes to the second tile
+  int64_t group_bytes;
+  int64_t inputs;  ///< that are left
+
+  LLMPQ_INLINE PanelGroups(const MatmulTask& task, int64_t panel)
+      : format(task.format),
+        tile(task.packed + panel * 2 * task.tile_bytes),
+        // Without a second tile the first is computed twice; finish_panel drops the copy.
+        to_second(panel * kPanel + kTile < task.n ? task.tile_bytes : 0),
+        group_bytes(task.group_bytes),
+        inputs(task.k) {}
+
+  /// Decodes the next group, if that is needed into `room`; asks for the memory of a later one.
+  LLMPQ_INLINE QuadPanel next(uint8_t (&room)[2][kQuads * kVector]) {
+    const int64_t size = inputs < kGroup ? inputs : kGroup;
+    prefetch_ahead(tile, group_bytes);
+    prefetch_ahead(tile + to_second, group_bytes);
+    const QuadPanel panel = {{group_quads(format, tile, size, room[0]),
+                              group_quads(format, tile + to_second, size, room[1])},
+                             {tile, tile + to_second},
+                             (size + 3) / 4};
+    tile += group_bytes;
+    inputs -= size;
+    return panel;
+  }
+};
+
+/// The scales of a panel's weights at one group.
+struct PanelScales {
+  F32x16 first, second;
+
+  LLMPQ_INLINE explicit PanelScales(const QuadPanel& panel)
+      : first(load(reinterpret_cast<const float*>(panel.scales[0]))),
+        second(load(reinterpret_cast<const float*>(panel.scales[1]))) {}
+};
+
+/// Adds a group to the 32 outputs of row `row`; first and second are their sum_i u_i x_i.
+LLMPQ_INLINE void add_group(I32x16 first, I32x16 second, const IntRows& in, int64_t row,
+                            const PanelScales& scales, float* acc) {
+  const F32x16 x_scale = broadcast(in.scale[row]);
+  const int32_t shift = in.shift[row];
+  store(acc, fma(to_float(first - shift), x_scale * scales.first, load(acc)));
+  acc += kLanes;
+  store(acc, fma(to_float(second - shift), x_scale * scales.second, load(acc)));
+}
+
+}  // namespace
+}  // namespace llmpq
