@@ -9,10 +9,11 @@ const KernelTable& kernels(Isa isa) {
     case Isa::kAvx2:
       return kernels_avx2();
     case Isa::kVnni:
+      return kernels_avx512();
     case Isa::kAmx:
       break;
   }
-  return kernels_avx512();
+  return kernels_amx();
 }
 
 int64_t attention_scratch_floats(const AttentionArgs& args) {

@@ -101,7 +101,9 @@ int64_t attention_scratch_floats(const AttentionArgs& args);
 const KernelTable& kernels_plain();
 const KernelTable& kernels_avx2();
 const KernelTable& kernels_avx512();
-/// The table of an instruction set (amx: avx512's).
+/// kernels_avx512() with integer products of many rows on tiles.
+const KernelTable& kernels_amx();
+/// The table of an instruction set.
 const KernelTable& kernels(Isa isa);
 
 }  // namespace llmpq

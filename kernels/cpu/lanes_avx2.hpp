@@ -101,6 +101,10 @@ LLMPQ_INLINE float largest(F32x16 x) {
 }
 
 LLMPQ_INLINE I32x16 zero_int() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+LLMPQ_INLINE I32x16 load_ints(const int32_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 8))};
+}
 LLMPQ_INLINE I32x16 operator-(I32x16 x, int32_t y) {
   return {_mm256_sub_epi32(x.a, _mm256_set1_epi32(y)), _mm256_sub_epi32(x.b, _mm256_set1_epi32(y))};
 }

@@ -122,6 +122,11 @@ LLMPQ_INLINE float largest(F32x16 a) {
 }
 
 LLMPQ_INLINE I32x16 zero_int() { return I32x16{}; }
+LLMPQ_INLINE I32x16 load_ints(const int32_t* p) {
+  I32x16 r;
+  __builtin_memcpy(r.v, p, sizeof(r.v));
+  return r;
+}
 LLMPQ_INLINE I32x16 operator-(I32x16 a, int32_t b) {
   for (int i = 0; i < kLanes; ++i) a.v[i] -= b;
   return a;

@@ -1,4 +1,4 @@
-// The integer product, seen from one group: what its kernels (matmul_int8.hpp)
+// The integer product, seen from one group: what its kernels (matmul_int8.hpp, matmul_amx.hpp)
 // share. For each output, group by group in order:
 //   acc = fma(float(dot), x_scale * w_scale, acc),   dot = sum_i u_i x_i - bias * sum_i x_i
 // where u = q + bias are the stored unsigned weights (the shift of a row is bias * sum_i x_i); dot

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "kernels/cpu/tiles_amx.hpp"
+
 namespace llmpq {
 namespace {
 
@@ -134,39 +136,30 @@ int64_t dot_128(int64_t rounds) {
   return total<int32_t>(sum, sizeof sum);
 }
 
-/// What _tile_loadconfig() wants: every tile 16 rows of 64 bytes.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
 /// Four products into tiles of their own, from two tiles of each side, as a kernel would.
 [[gnu::target("amx-tile,amx-int8")]] int64_t dot_amx(int64_t rounds) {
   alignas(64) std::array<int8_t, 1024> ones;
   ones.fill(1);
-  const TileConfig config;
-  _tile_loadconfig(&config);
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  _tile_loadd(4, ones.data(), 64);
-  _tile_loadd(5, ones.data(), 64);
-  _tile_loadd(6, ones.data(), 64);
-  _tile_loadd(7, ones.data(), 64);
+  AmxTiles tiles;
+  tiles.zero<0>();
+  tiles.zero<1>();
+  tiles.zero<2>();
+  tiles.zero<3>();
+  tiles.load<4>(ones.data(), 64);
+  tiles.load<5>(ones.data(), 64);
+  tiles.load<6>(ones.data(), 64);
+  tiles.load<7>(ones.data(), 64);
   for (int64_t i = 0; i < rounds; ++i) {
-    _tile_dpbssd(0, 4, 6);
-    _tile_dpbssd(1, 4, 7);
-    _tile_dpbssd(2, 5, 6);
-    _tile_dpbssd(3, 5, 7);
+    tiles.dot<0, 4, 6>();
+    tiles.dot<1, 4, 7>();
+    tiles.dot<2, 5, 6>();
+    tiles.dot<3, 5, 7>();
   }
   alignas(64) std::array<int32_t, 1024> sums;
-  _tile_stored(0, sums.data(), 64);
-  _tile_stored(1, sums.data() + 256, 64);
-  _tile_stored(2, sums.data() + 512, 64);
-  _tile_stored(3, sums.data() + 768, 64);
-  _tile_release();
+  tiles.store<0>(sums.data(), 64);
+  tiles.store<1>(sums.data() + 256, 64);
+  tiles.store<2>(sums.data() + 512, 64);
+  tiles.store<3>(sums.data() + 768, 64);
   return total<int32_t>(sums.data(), sizeof sums);
 }
 
