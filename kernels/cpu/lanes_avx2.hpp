@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kLanes = 16;
 constexpr int kFloatRows = 3, kIntRows = 2;
+constexpr int kFewIntRows = 2, kIntChains = 1;
 
 struct F32x16 {
   __m256 a, b;
@@ -104,6 +105,9 @@ LLMPQ_INLINE I32x16 zero_int() { return {_mm256_setzero_si256(), _mm256_setzero_
 LLMPQ_INLINE I32x16 load_ints(const int32_t* p) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 8))};
+}
+LLMPQ_INLINE I32x16 operator+(I32x16 x, I32x16 y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
 }
 LLMPQ_INLINE I32x16 operator-(I32x16 x, int32_t y) {
   return {_mm256_sub_epi32(x.a, _mm256_set1_epi32(y)), _mm256_sub_epi32(x.b, _mm256_set1_epi32(y))};

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kLanes = 16;
 constexpr int kFloatRows = 12, kIntRows = 12;
+constexpr int kFewIntRows = 8, kIntChains = 4;
 
 struct F32x16 {
   __m512 v;
@@ -78,6 +79,7 @@ LLMPQ_INLINE float largest(F32x16 x) {
 
 LLMPQ_INLINE I32x16 zero_int() { return {_mm512_setzero_si512()}; }
 LLMPQ_INLINE I32x16 load_ints(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
+LLMPQ_INLINE I32x16 operator+(I32x16 x, I32x16 y) { return {_mm512_add_epi32(x.v, y.v)}; }
 LLMPQ_INLINE I32x16 operator-(I32x16 x, int32_t y) {
   return {_mm512_sub_epi32(x.v, _mm512_set1_epi32(y))};
 }

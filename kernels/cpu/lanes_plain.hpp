@@ -16,6 +16,9 @@ namespace {
 constexpr int kLanes = 16;
 /// Register tile of the float product (rows x 2 tiles of 16) and of the integer one.
 constexpr int kFloatRows = 4, kIntRows = 4;
+/// Rows that an integer product takes at once without decoding weights into memory, and the sums
+/// of an output that hide the latency of dot4().
+constexpr int kFewIntRows = 1, kIntChains = 1;
 
 struct F32x16 {
   float v[kLanes];
@@ -126,6 +129,10 @@ LLMPQ_INLINE I32x16 load_ints(const int32_t* p) {
   I32x16 r;
   __builtin_memcpy(r.v, p, sizeof(r.v));
   return r;
+}
+LLMPQ_INLINE I32x16 operator+(I32x16 a, I32x16 b) {
+  for (int i = 0; i < kLanes; ++i) a.v[i] += b.v[i];
+  return a;
 }
 LLMPQ_INLINE I32x16 operator-(I32x16 a, int32_t b) {
   for (int i = 0; i < kLanes; ++i) a.v[i] -= b;

@@ -48,7 +48,7 @@ LLMPQ_INLINE void add_sums(const TileBlock& block) {
   constexpr int64_t kRows = kTileRowStep / 4, kFirst = quarter * kRows;
   const int64_t rows = block.rows < kFirst + kRows ? block.rows : kFirst + kRows;
   if (rows <= kFirst) return;
-  const PanelScales scales(block.weights);
+  const PanelScales scales(block.weights.groups[0], block.weights.groups[1]);
   const IntRows in = block.in;
   const int32_t* sums = block.sums + quarter / 2 * 2 * kTileSums + quarter % 2 * kRows * kTile;
   float* acc = block.acc + kFirst * kPanel;

@@ -10,6 +10,10 @@ namespace {
 
 constexpr int64_t kQuads = kGroup / 4;
 
+/// How far ahead a loop that reads weights as it uses them asks for their memory, line by line: 100
+/// ns at 40 GB/s. Without it 8 rows of bf16 take twice as long.
+constexpr int64_t kAheadBytes = 4096;
+
 /// Asks for the group after the next one of a tile. The work on a group comes in bursts (decode,
 /// then multiply), which the hardware's own prefetching does not look through: 2.6 times the speed
 /// for w4.

@@ -46,10 +46,36 @@ LLMPQ_INLINE void advance(int64_t count, const float* panel, int64_t size, const
   }
 }
 
-/// advance_rows with the two bf16 tiles as they are packed: for few rows, whose time is the reading
+/// Inputs 2 i and 2 i + 1 of a tile of bf16 or f16, which lie in one vector.
+template <Format format, int which>
+LLMPQ_INLINE F32x16 load_half(const uint8_t* pair) {
+  if constexpr (format == Format::kF16) {
+    return load_f16(reinterpret_cast<const uint16_t*>(pair) + which * kTile);
+  } else {
+    F32x16 both[2];
+    load_bf16_pairs(pair, both[0], both[1]);
+    return both[which];
+  }
+}
+
+/// Two rows of a panel, for `rows` rows of x at input `which` of a pair.
+template <Format format, int which, int rows>
+LLMPQ_INLINE void add_half(const uint8_t* const (&pairs)[2], const float* x, int64_t x_stride,
+                           F32x16 (&sums)[rows][2]) {
+  const F32x16 first = load_half<format, which>(pairs[0]);
+  const F32x16 second = load_half<format, which>(pairs[1]);
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; ++r) {
+    const F32x16 value = broadcast(x[r * x_stride + which]);
+    sums[r][0] = fma(value, first, sums[r][0]);
+    sums[r][1] = fma(value, second, sums[r][1]);
+  }
+}
+
+/// advance_rows with two 16-bit tiles as they are packed: for few rows, whose time is the reading
 /// of the weights, a panel on the way would cost more than it saves.
-template <int rows>
-[[gnu::noinline]] void advance_bf16_rows(const uint8_t* const (&tiles)[2], int64_t size,
+template <Format format, int rows>
+[[gnu::noinline]] void advance_half_rows(const uint8_t* const (&tiles)[2], int64_t size,
                                          const float* x, int64_t x_stride, float* acc) {
   F32x16 sums[rows][2];
 #pragma GCC unroll 16
@@ -57,23 +83,13 @@ template <int rows>
     sums[r][0] = load(acc + r * kPanel);
     sums[r][1] = load(acc + r * kPanel + kLanes);
   }
-  for (int64_t i = 0; i < size; i += 2) {
-    F32x16 first[2], second[2];
-    load_bf16_pairs(tiles[0] + i / 2 * kVector, first[0], second[0]);
-    load_bf16_pairs(tiles[1] + i / 2 * kVector, first[1], second[1]);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) {
-      const F32x16 value = broadcast(x[r * x_stride + i]);
-      sums[r][0] = fma(value, first[0], sums[r][0]);
-      sums[r][1] = fma(value, first[1], sums[r][1]);
-    }
+  const uint8_t* pairs[2] = {tiles[0], tiles[1]};
+  for (int64_t i = 0; i < size; i += 2, pairs[0] += kVector, pairs[1] += kVector) {
+    __builtin_prefetch(pairs[0] + kAheadBytes);
+    __builtin_prefetch(pairs[1] + kAheadBytes);
+    add_half<format, 0>(pairs, x + i, x_stride, sums);
     if (i + 1 == size) break;
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) {
-      const F32x16 value = broadcast(x[r * x_stride + i + 1]);
-      sums[r][0] = fma(value, second[0], sums[r][0]);
-      sums[r][1] = fma(value, second[1], sums[r][1]);
-    }
+    add_half<format, 1>(pairs, x + i, x_stride, sums);
   }
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
@@ -82,12 +98,12 @@ template <int rows>
   }
 }
 
-template <int rows>
-LLMPQ_INLINE void advance_bf16(int64_t count, const uint8_t* const (&tiles)[2], int64_t size,
-                               const float* x, int64_t x_stride, float* acc) {
+template <Format format, int rows>
+LLMPQ_INLINE void advance_halves(int64_t count, const uint8_t* const (&tiles)[2], int64_t size,
+                                 const float* x, int64_t x_stride, float* acc) {
   if constexpr (rows > 0) {
-    if (count == rows) return advance_bf16_rows<rows>(tiles, size, x, x_stride, acc);
-    advance_bf16<rows - 1>(count, tiles, size, x, x_stride, acc);
+    if (count == rows) return advance_half_rows<format, rows>(tiles, size, x, x_stride, acc);
+    advance_halves<format, rows - 1>(count, tiles, size, x, x_stride, acc);
   }
 }
 
@@ -112,15 +128,16 @@ LLMPQ_INLINE void multiply_by_panels(const MatmulTask& task, const uint8_t* tile
   }
 }
 
-/// All groups of a panel of bf16, for at most kFloatRows rows.
-LLMPQ_INLINE void multiply_bf16(const MatmulTask& task, const uint8_t* tile, bool second,
-                                int64_t begin, int64_t rows, float* acc) {
+/// All groups of a panel of bf16 or f16, for at most kFloatRows rows.
+template <Format format>
+LLMPQ_INLINE void multiply_halves(const MatmulTask& task, const uint8_t* tile, bool second,
+                                  int64_t begin, int64_t rows, float* acc) {
   // Without a second tile the first is computed twice; finish_panel drops the copy.
   const uint8_t* tiles[2] = {tile, second ? tile + task.tile_bytes : tile};
   for (int64_t k = 0; k < task.k; k += kGroup) {
     const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
     const float* x = task.x + begin * task.x_stride + k;
-    advance_bf16<kFloatRows>(rows, tiles, size, x, task.x_stride, acc);
+    advance_halves<format, kFloatRows>(rows, tiles, size, x, task.x_stride, acc);
     tiles[0] += task.group_bytes;
     tiles[1] += task.group_bytes;
   }
@@ -134,7 +151,9 @@ LLMPQ_INLINE void multiply_floats(const MatmulTask& task, int64_t panel, int64_t
   const uint8_t* tile = task.packed + panel * 2 * task.tile_bytes;
   const bool second = panel * kPanel + kTile < task.n;
   if (task.format == Format::kBf16 && rows <= kFloatRows) {
-    multiply_bf16(task, tile, second, begin, rows, acc);
+    multiply_halves<Format::kBf16>(task, tile, second, begin, rows, acc);
+  } else if (task.format == Format::kF16 && rows <= kFloatRows) {
+    multiply_halves<Format::kF16>(task, tile, second, begin, rows, acc);
   } else {
     multiply_by_panels(task, tile, second, begin, rows, acc);
   }

@@ -1,5 +1,5 @@
-// The integer product, seen from one group: what its kernels (matmul_int8.hpp, matmul_amx.hpp)
-// share. For each output, group by group in order:
+// The integer product, seen from one group: what its kernels (matmul_int8.hpp, matmul_int8_few.hpp,
+// matmul_amx.hpp) share. For each output, group by group in order:
 //   acc = fma(float(dot), x_scale * w_scale, acc),   dot = sum_i u_i x_i - bias * sum_i x_i
 // where u = q + bias are the stored unsigned weights (the shift of a row is bias * sum_i x_i); dot
 // is exact (below 2^22), so that any way of adding it up gives the same bits. Included after a
@@ -12,10 +12,10 @@
 namespace llmpq {
 namespace {
 
-/// Two tiles of one group: quads and scales.
+/// Two tiles of one group.
 struct QuadPanel {
   const uint8_t* quads[2];
-  const uint8_t* scales[2];  ///< 16 floats each
+  const uint8_t* groups[2];  ///< as they are packed: their scales come first
   int64_t count;             ///< quads along k
 };
 
@@ -54,6 +54,13 @@ struct PanelGroups {
         group_bytes(task.group_bytes),
         inputs(task.k) {}
 
+  LLMPQ_INLINE bool next_is_full() const { return inputs >= kGroup; }
+
+  LLMPQ_INLINE void skip() {
+    tile += group_bytes;
+    inputs -= inputs < kGroup ? inputs : kGroup;
+  }
+
   /// Decodes the next group, if that is needed into `room`; asks for the memory of a later one.
   LLMPQ_INLINE QuadPanel next(uint8_t (&room)[2][kQuads * kVector]) {
     const int64_t size = inputs < kGroup ? inputs : kGroup;
@@ -63,8 +70,7 @@ struct PanelGroups {
                               group_quads(format, tile + to_second, size, room[1])},
                              {tile, tile + to_second},
                              (size + 3) / 4};
-    tile += group_bytes;
-    inputs -= size;
+    skip();
     return panel;
   }
 };
@@ -73,9 +79,10 @@ struct PanelGroups {
 struct PanelScales {
   F32x16 first, second;
 
-  LLMPQ_INLINE explicit PanelScales(const QuadPanel& panel)
-      : first(load(reinterpret_cast<const float*>(panel.scales[0]))),
-        second(load(reinterpret_cast<const float*>(panel.scales[1]))) {}
+  /// Where the two tiles' groups begin.
+  LLMPQ_INLINE PanelScales(const uint8_t* first_group, const uint8_t* second_group)
+      : first(load(reinterpret_cast<const float*>(first_group))),
+        second(load(reinterpret_cast<const float*>(second_group))) {}
 };
 
 /// Adds a group to the 32 outputs of row `row`; first and second are their sum_i u_i x_i.

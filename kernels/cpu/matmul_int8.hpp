@@ -2,7 +2,7 @@
 // of vectors; the formula is in matmul_groups.hpp. Included after a lanes_*.hpp.
 #pragma once
 
-#include "kernels/cpu/matmul_groups.hpp"
+#include "kernels/cpu/matmul_int8_few.hpp"
 
 namespace llmpq {
 namespace {
@@ -25,7 +25,7 @@ template <int rows>
       dots[r][1] = dot4(dots[r][1], w1, in.x + r * kGroup + 4 * q);
     }
   }
-  const PanelScales scales(panel);
+  const PanelScales scales(panel.groups[0], panel.groups[1]);
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) add_group(dots[r][0], dots[r][1], in, r, scales, acc + r * kPanel);
 }
@@ -45,9 +45,15 @@ LLMPQ_INLINE void multiply_int8(const MatmulTask& task, int64_t panel, int64_t b
   alignas(64) float acc[kRowChunk * kPanel];
   __builtin_memset(acc, 0, static_cast<size_t>((end - begin) * kPanel) * sizeof(float));
   PanelGroups groups(task, panel);
+  const FewRowsKernel few = few_rows_kernel(task.format, end - begin);
   for (int64_t g = 0; groups.inputs > 0; ++g) {
-    const QuadPanel weights = groups.next(room);
     IntRows in = rows_at(task.x_int8, g, begin);
+    if (few != nullptr && groups.next_is_full()) {
+      few(groups.tile, groups.to_second, in, acc);
+      groups.skip();
+      continue;
+    }
+    const QuadPanel weights = groups.next(room);
     float* sums = acc;
     for (int64_t left = end - begin; left > 0; left -= kIntRows, sums += kIntRows * kPanel) {
       advance_int<kIntRows>(left < kIntRows ? left : kIntRows, weights, in, sums);
