@@ -38,6 +38,7 @@ struct TileBlock {
   QuadPanel weights;
   IntRows in;
   int64_t rows;   ///< 0: nothing
+  int64_t lines;  ///< of each tile's next group to ask for: 0 unless it is the first at its group
   int32_t* sums;  ///< [4, kTileRows, kTile]
   float* acc;     ///< [rows, kPanel]
 };
@@ -54,6 +55,15 @@ LLMPQ_INLINE void add_sums(const TileBlock& block) {
   float* acc = block.acc + kFirst * kPanel;
   for (int64_t row = kFirst; row < rows; ++row, sums += kTile, acc += kPanel)
     add_group(load_ints(sums), load_ints(sums + kTileSums), in, row, scales, acc);
+}
+
+/// A quarter of what a block asks for.
+template <int quarter>
+LLMPQ_INLINE void ask_for_next(const TileBlock& block) {
+  for (int64_t i = block.lines * quarter / 4; i < block.lines * (quarter + 1) / 4; ++i) {
+    __builtin_prefetch(block.weights.next[0] + i * kVector);
+    __builtin_prefetch(block.weights.next[1] + i * kVector);
+  }
 }
 
 /// Products of 64 inputs: `part` 0 or 1 of a group.
@@ -82,10 +92,14 @@ template <typename Tiles>
   tiles.template zero<3>();
   multiply_part(tiles, block, 0);
   add_sums<0>(before);
+  ask_for_next<0>(block);
   add_sums<1>(before);
+  ask_for_next<1>(block);
   if (block.weights.count > kTileQuads) multiply_part(tiles, block, 1);
   add_sums<2>(before);
+  ask_for_next<2>(block);
   add_sums<3>(before);
+  ask_for_next<3>(block);
   constexpr int64_t kRowBytes = kTile * static_cast<int64_t>(sizeof(int32_t));
   tiles.template store<0>(block.sums, kRowBytes);
   tiles.template store<1>(block.sums + kTileSums, kRowBytes);
@@ -122,7 +136,11 @@ LLMPQ_INLINE void multiply_tiles(Tiles& tiles, const MatmulTask& task, int64_t p
     IntRows in = rows_at(task.x_int8, g, begin);
     for (int64_t row = begin; row < end; row += kTileRowStep, in.advance(kTileRowStep)) {
       const int64_t left = end - row;
-      const TileBlock block{weights, in, left < kTileRowStep ? left : kTileRowStep, sums[next],
+      const TileBlock block{weights,
+                            in,
+                            left < kTileRowStep ? left : kTileRowStep,
+                            row == begin ? task.group_bytes / kVector : 0,
+                            sums[next],
                             acc + (row - begin) * kPanel};
       multiply_block(tiles, block, before);
       before = block;

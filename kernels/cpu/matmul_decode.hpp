@@ -10,17 +10,6 @@ namespace {
 
 constexpr int64_t kQuads = kGroup / 4;
 
-/// How far ahead a loop that reads weights as it uses them asks for their memory, line by line: 100
-/// ns at 40 GB/s. Without it 8 rows of bf16 take twice as long.
-constexpr int64_t kAheadBytes = 4096;
-
-/// Asks for the group after the next one of a tile. The work on a group comes in bursts (decode,
-/// then multiply), which the hardware's own prefetching does not look through: 2.6 times the speed
-/// for w4.
-LLMPQ_INLINE void prefetch_ahead(const uint8_t* group, int64_t bytes) {
-  for (int64_t i = 0; i < bytes; i += kVector) __builtin_prefetch(group + 2 * bytes + i);
-}
-
 LLMPQ_INLINE void decode_w4(const uint8_t* from, int64_t size, uint8_t* quads) {
   for (int64_t v = 0; v < (size + 7) / 8; ++v, from += kVector, quads += 2 * kVector) {
     const Quads pairs = load_quads(from);

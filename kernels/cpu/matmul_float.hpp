@@ -9,9 +9,15 @@
 namespace llmpq {
 namespace {
 
+/// A group of a panel as floats.
+struct FloatPanel {
+  alignas(64) float weights[kGroup * kPanel];
+  const uint8_t* next[2];  ///< the packed groups after it: at most 4096 bytes each
+};
+
 /// acc[r][0..31] = fma chain over i of x[r][i] * panel[i][0..31], going on from acc.
 template <int rows>
-[[gnu::noinline]] void advance_rows(const float* panel, int64_t size, const float* x,
+[[gnu::noinline]] void advance_rows(const FloatPanel& panel, int64_t size, const float* x,
                                     int64_t x_stride, float* acc) {
   F32x16 sums[rows][2];
 #pragma GCC unroll 16
@@ -20,8 +26,10 @@ template <int rows>
     sums[r][1] = load(acc + r * kPanel + kLanes);
   }
   for (int64_t i = 0; i < size; ++i) {
-    const F32x16 w0 = load(panel + i * kPanel);
-    const F32x16 w1 = load(panel + i * kPanel + kLanes);
+    __builtin_prefetch(panel.next[0] + i * kVector / 2);
+    __builtin_prefetch(panel.next[1] + i * kVector / 2);
+    const F32x16 w0 = load(panel.weights + i * kPanel);
+    const F32x16 w1 = load(panel.weights + i * kPanel + kLanes);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
       const F32x16 value = broadcast(x[r * x_stride + i]);
@@ -38,7 +46,7 @@ template <int rows>
 
 /// advance_rows for `count` rows, at most `rows`.
 template <int rows>
-LLMPQ_INLINE void advance(int64_t count, const float* panel, int64_t size, const float* x,
+LLMPQ_INLINE void advance(int64_t count, const FloatPanel& panel, int64_t size, const float* x,
                           int64_t x_stride, float* acc) {
   if constexpr (rows > 0) {
     if (count == rows) return advance_rows<rows>(panel, size, x, x_stride, acc);
@@ -110,14 +118,14 @@ LLMPQ_INLINE void advance_halves(int64_t count, const uint8_t* const (&tiles)[2]
 /// All groups of a panel through an f32 copy of each.
 LLMPQ_INLINE void multiply_by_panels(const MatmulTask& task, const uint8_t* tile, bool second,
                                      int64_t begin, int64_t rows, float* acc) {
-  alignas(64) float weights[kGroup * kPanel];
-  if (!second) __builtin_memset(weights, 0, sizeof(weights));
+  FloatPanel weights;
+  if (!second) __builtin_memset(weights.weights, 0, sizeof(weights.weights));
   for (int64_t k = 0; k < task.k; k += kGroup, tile += task.group_bytes) {
     const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
-    prefetch_ahead(tile, task.group_bytes);
-    if (second) prefetch_ahead(tile + task.tile_bytes, task.group_bytes);
-    decode_group(task.format, tile, size, weights);
-    if (second) decode_group(task.format, tile + task.tile_bytes, size, weights + kTile);
+    decode_group(task.format, tile, size, weights.weights);
+    if (second) decode_group(task.format, tile + task.tile_bytes, size, weights.weights + kTile);
+    weights.next[0] = tile + task.group_bytes;
+    weights.next[1] = second ? weights.next[0] + task.tile_bytes : weights.next[0];
     const float* x = task.x + begin * task.x_stride + k;
     float* sums = acc;
     for (int64_t left = rows; left > 0; left -= kFloatRows, sums += kFloatRows * kPanel) {

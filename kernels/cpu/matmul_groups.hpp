@@ -16,6 +16,7 @@ namespace {
 struct QuadPanel {
   const uint8_t* quads[2];
   const uint8_t* groups[2];  ///< as they are packed: their scales come first
+  const uint8_t* next[2];    ///< the packed groups after them
   int64_t count;             ///< quads along k
 };
 
@@ -61,14 +62,13 @@ struct PanelGroups {
     inputs -= inputs < kGroup ? inputs : kGroup;
   }
 
-  /// Decodes the next group, if that is needed into `room`; asks for the memory of a later one.
+  /// Decodes the next group, if that is needed into `room`.
   LLMPQ_INLINE QuadPanel next(uint8_t (&room)[2][kQuads * kVector]) {
     const int64_t size = inputs < kGroup ? inputs : kGroup;
-    prefetch_ahead(tile, group_bytes);
-    prefetch_ahead(tile + to_second, group_bytes);
     const QuadPanel panel = {{group_quads(format, tile, size, room[0]),
                               group_quads(format, tile + to_second, size, room[1])},
                              {tile, tile + to_second},
+                             {tile + group_bytes, tile + group_bytes + to_second},
                              (size + 3) / 4};
     skip();
     return panel;

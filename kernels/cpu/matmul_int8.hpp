@@ -17,6 +17,8 @@ template <int rows>
     dots[r][1] = zero_int();
   }
   for (int64_t q = 0; q < panel.count; ++q) {
+    __builtin_prefetch(panel.next[0] + q * kVector);
+    __builtin_prefetch(panel.next[1] + q * kVector);
     const Quads w0 = load_quads(panel.quads[0] + q * kVector);
     const Quads w1 = load_quads(panel.quads[1] + q * kVector);
 #pragma GCC unroll 16

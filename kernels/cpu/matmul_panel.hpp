@@ -18,6 +18,14 @@ LLMPQ_INLINE void for_items(const MatmulTask& task, const MatmulCut& cut, int64_
   }
 }
 
+// Weights are asked for before they are read, and line by line between the products: the work on a
+// group comes in bursts (decode, then multiply), which the hardware's own prefetching does not look
+// through, and lines that are asked for in bursts hold up each other and all other loads.
+
+/// How far ahead where weights are multiplied as they are read: 100 ns at 40 GB/s. Where a group is
+/// decoded first, it is the next group.
+constexpr int64_t kAheadBytes = 4096;
+
 /// acc + bias to y, for the outputs of a panel that exist.
 LLMPQ_INLINE void finish_panel(const MatmulTask& task, int64_t panel, int64_t begin, int64_t end,
                                const float* acc) {
