@@ -14,23 +14,26 @@ namespace {
 
 /// One row and head on its way: softmax so far is acc / sum, relative to exp(largest).
 struct HeadState {
-  float* q;    ///< [padded head_dim], times nothing yet
-  float* acc;  ///< [padded head_dim]
-  float* sum;  ///< [16] lanes
+  float* q;       ///< [padded head_dim], times nothing yet
+  float* acc;     ///< [padded head_dim]
+  float* scores;  ///< [padded block_tokens]
+  float* sum;     ///< [16] lanes
   float* largest;
+  float* shrink;  ///< what acc is multiplied by before a block is added
 };
 
 /// The scratch memory of one item, cut into its parts; sizes are padded to 16 lanes.
 struct AttentionRoom {
   int64_t width;   ///< head_dim, padded
   int64_t tokens;  ///< block_tokens, padded
-  float *k, *v;    ///< [block_tokens, width]
-  float* scores;   ///< [tokens]
-  float* states;   ///< [rows * heads per KV head] of 2 * width + 32 floats
+  float *k, *v;    ///< [tokens, width]
+  float* states;   ///< [rows * heads per KV head] of 2 * width + tokens + 32 floats
 
   LLMPQ_INLINE HeadState state(int64_t index) const {
-    float* at = states + index * (2 * width + 2 * kLanes);
-    return {at, at + width, at + 2 * width, at + 2 * width + kLanes};
+    float* at = states + index * (2 * width + tokens + 2 * kLanes);
+    float* scores = at + 2 * width;
+    float* sum = scores + tokens;
+    return {at, at + width, scores, sum, sum + kLanes, sum + kLanes + 1};
   }
 };
 
@@ -41,9 +44,8 @@ LLMPQ_INLINE AttentionRoom make_room(const KvCache& cache, float* scratch) {
   room.width = padded(cache.head_dim);
   room.tokens = padded(cache.block_tokens);
   room.k = scratch;
-  room.v = room.k + cache.block_tokens * room.width;
-  room.scores = room.v + cache.block_tokens * room.width;
-  room.states = room.scores + room.tokens;
+  room.v = room.k + room.tokens * room.width;
+  room.states = room.v + room.tokens * room.width;
   return room;
 }
 
@@ -81,101 +83,105 @@ struct BlockView {
   float offset;    ///< position of the block's first token minus the row's position
 };
 
-/// scores[j..j+count) of a view. Several tokens at a time only hide the latency of the sums.
-template <int count>
-LLMPQ_INLINE void score_tokens(const AttentionRoom& room, const float* q, const BlockView& view,
-                               int64_t j) {
-  F32x16 dots[count];
-#pragma GCC unroll 4
-  for (int t = 0; t < count; ++t) dots[t] = broadcast(0.0f);
+/// to[t] = q.k of tokens j + t.
+LLMPQ_INLINE void dot_tokens(const AttentionRoom& room, const float* q, int64_t j, float* to) {
+  F32x16 dots[kScoreTokens];
+#pragma GCC unroll 16
+  for (int t = 0; t < kScoreTokens; ++t) dots[t] = broadcast(0.0f);
   const float* k = room.k + j * room.width;
   for (int64_t i = 0; i < room.width; i += kLanes) {
     const F32x16 part = load(q + i);
-#pragma GCC unroll 4
-    for (int t = 0; t < count; ++t) dots[t] = fma(part, load(k + t * room.width + i), dots[t]);
+#pragma GCC unroll 16
+    for (int t = 0; t < kScoreTokens; ++t)
+      dots[t] = fma(part, load(k + t * room.width + i), dots[t]);
   }
-#pragma GCC unroll 4
-  for (int t = 0; t < count; ++t) {
-    const float distance = view.offset + static_cast<float>(j + t);
-    room.scores[j + t] = __builtin_fmaf(view.slope, distance, view.scale * sum(dots[t]));
-  }
+  store_sums(to, dots);
 }
 
-/// cap * tanh(score / cap) for the tokens of the view; the others stay -infinity.
-LLMPQ_INLINE void cap_scores(const AttentionRoom& room, const BlockView& view) {
-  const F32x16 cap = broadcast(view.soft_cap);
-  for (int64_t t = 0; t < room.tokens; t += kLanes) {
-    alignas(64) float capped[kLanes];
-    store(capped, cap * tanh(load(room.scores + t) / cap));
-    for (int64_t j = t; j < t + kLanes; ++j)
-      if (j >= view.first && j < view.last) room.scores[j] = capped[j - t];
-  }
-}
+/// 0 to 15.
+constexpr float kLaneNumbers[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-/// scores[j] for the tokens of the view, -infinity for the others; returns the largest.
-LLMPQ_INLINE float score_block(const AttentionRoom& room, const float* q, const BlockView& view) {
+/// The scores of the view's tokens, -infinity for the others.
+LLMPQ_INLINE void score_block(const AttentionRoom& room, const HeadState& state,
+                              const BlockView& view) {
   const F32x16 none = broadcast(-__builtin_inff());
-  for (int64_t j = 0; j < room.tokens; j += kLanes) store(room.scores + j, none);
-  int64_t j = view.first;
-  for (; j + 4 <= view.last; j += 4) score_tokens<4>(room, q, view, j);
-  for (; j < view.last; ++j) score_tokens<1>(room, q, view, j);
-  if (view.soft_cap > 0.0f) cap_scores(room, view);
-  F32x16 most = none;
-  for (int64_t t = 0; t < room.tokens; t += kLanes) most = max(most, load(room.scores + t));
-  return largest(most);
+  const F32x16 first = broadcast(static_cast<float>(view.first));
+  const F32x16 last = broadcast(static_cast<float>(view.last));
+  for (int64_t t = 0; t < room.tokens; t += kLanes) {
+    if (t >= view.last || t + kLanes <= view.first) {
+      store(state.scores + t, none);
+      continue;
+    }
+    for (int64_t j = t; j < t + kLanes; j += kScoreTokens)
+      dot_tokens(room, state.q, j, state.scores + j);
+    const F32x16 token = broadcast(static_cast<float>(t)) + load(kLaneNumbers);
+    const F32x16 distance = broadcast(view.offset) + token;
+    F32x16 score =
+        fma(broadcast(view.slope), distance, broadcast(view.scale) * load(state.scores + t));
+    if (view.soft_cap > 0.0f) {
+      const F32x16 cap = broadcast(view.soft_cap);
+      score = cap * tanh(score / cap);
+    }
+    store(state.scores + t,
+          select(less(token, first), none, select(less(token, last), score, none)));
+  }
+}
+
+/// Scores become exp(score - the largest so far); what was added before shrinks to match.
+LLMPQ_INLINE void weigh_block(const AttentionRoom& room, const HeadState& state) {
+  F32x16 most = broadcast(-__builtin_inff());
+  for (int64_t t = 0; t < room.tokens; t += kLanes) most = max(most, load(state.scores + t));
+  const float before = *state.largest, in_block = largest(most);
+  const float now = before > in_block ? before : in_block;
+  *state.largest = now;
+  const F32x16 shrink = exp(broadcast(before - now));
+  F32x16 total = load(state.sum) * shrink;
+  for (int64_t t = 0; t < room.tokens; t += kLanes) {
+    const F32x16 p = exp(load(state.scores + t) - broadcast(now));
+    store(state.scores + t, p);
+    total = total + p;
+  }
+  store(state.sum, total);
+  store_first(state.shrink, shrink, 1);
 }
 
 /// acc[i..] = acc * shrink + sum over the view's tokens of score * v, for `count` vectors of 16.
 template <int count>
-LLMPQ_INLINE void add_values(const AttentionRoom& room, float* acc, const BlockView& view,
-                             F32x16 shrink, int64_t i) {
+LLMPQ_INLINE void add_values(const AttentionRoom& room, const HeadState& state,
+                             const BlockView& view, F32x16 shrink, int64_t i) {
   F32x16 values[count];
 #pragma GCC unroll 4
-  for (int c = 0; c < count; ++c) values[c] = load(acc + i + c * kLanes) * shrink;
+  for (int c = 0; c < count; ++c) values[c] = load(state.acc + i + c * kLanes) * shrink;
   for (int64_t j = view.first; j < view.last; ++j) {
-    const F32x16 p = broadcast(room.scores[j]);
+    const F32x16 p = broadcast(state.scores[j]);
     const float* v = room.v + j * room.width + i;
 #pragma GCC unroll 4
     for (int c = 0; c < count; ++c) values[c] = fma(p, load(v + c * kLanes), values[c]);
   }
 #pragma GCC unroll 4
-  for (int c = 0; c < count; ++c) store(acc + i + c * kLanes, values[c]);
+  for (int c = 0; c < count; ++c) store(state.acc + i + c * kLanes, values[c]);
 }
 
-/// Adds a block's tokens to the state of one row and head.
+/// Adds the values of the view's tokens, weighed by their scores.
 LLMPQ_INLINE void add_block(const AttentionRoom& room, const HeadState& state,
                             const BlockView& view) {
-  const float before = *state.largest;
-  const float in_block = score_block(room, state.q, view);
-  const float now = before > in_block ? before : in_block;
-  *state.largest = now;
-  const F32x16 shrink = exp(broadcast(before - now));
-
-  F32x16 total = load(state.sum) * shrink;
-  for (int64_t j = 0; j < room.tokens; j += kLanes) {
-    const F32x16 p = exp(load(room.scores + j) - broadcast(now));
-    store(room.scores + j, p);
-    total = total + p;
-  }
-  store(state.sum, total);
-
+  const F32x16 shrink = broadcast(*state.shrink);
   int64_t i = 0;
-  for (; i + 4 * kLanes <= room.width; i += 4 * kLanes)
-    add_values<4>(room, state.acc, view, shrink, i);
-  for (; i < room.width; i += kLanes) add_values<1>(room, state.acc, view, shrink, i);
+  for (; i + 4 * kLanes <= room.width; i += 4 * kLanes) add_values<4>(room, state, view, shrink, i);
+  for (; i < room.width; i += kLanes) add_values<1>(room, state, view, shrink, i);
 }
 
 LLMPQ_INLINE void begin_heads(const AttentionArgs& args, const AttentionItem& item, int64_t group,
                               const AttentionRoom& room) {
   const int64_t dim = args.cache->head_dim;
-  __builtin_memset(room.k, 0,
-                   static_cast<size_t>(2 * args.cache->block_tokens * room.width) * sizeof(float));
+  __builtin_memset(room.k, 0, static_cast<size_t>(2 * room.tokens * room.width) * sizeof(float));
   for (int64_t r = 0; r < item.rows; ++r) {
     for (int64_t g = 0; g < group; ++g) {
       const HeadState state = room.state(r * group + g);
       const int64_t head = item.kv_head * group + g;
       const float* q = args.q + (item.row + r) * args.q_stride + head * dim;
-      __builtin_memset(state.q, 0, static_cast<size_t>(2 * room.width + kLanes) * sizeof(float));
+      __builtin_memset(state.q, 0, static_cast<size_t>(2 * room.width) * sizeof(float));
+      __builtin_memset(state.sum, 0, kLanes * sizeof(float));
       __builtin_memcpy(state.q, q, static_cast<size_t>(dim) * sizeof(float));
       *state.largest = -__builtin_inff();
     }
@@ -202,33 +208,55 @@ LLMPQ_INLINE int64_t first_key(const AttentionArgs& args, int64_t position) {
   return cut ? position - args.window + 1 : 0;
 }
 
+/// Tokens [start, start + count) of a sequence.
+struct TokenBlock {
+  int64_t start, count;
+};
+
+/// work(state, view) for the rows that see tokens of a block, and their heads. They do not depend
+/// on each other: while one waits for its sums, the next is under way.
+template <typename Work>
+LLMPQ_INLINE void for_states(const AttentionArgs& args, const AttentionItem& item,
+                             const AttentionRoom& room, const TokenBlock& block, Work work) {
+  const int64_t group = args.heads / args.cache->kv_heads;
+  for (int64_t r = 0; r < item.rows; ++r) {
+    const int64_t position = item.position + r;
+    const int64_t first = first_key(args, position) - block.start;
+    const int64_t last = position + 1 - block.start;
+    BlockView view{
+        first > 0 ? first : 0, last < block.count ? last : block.count,   args.scale, 0.0f,
+        args.soft_cap,         static_cast<float>(block.start - position)};
+    if (view.first >= view.last) continue;
+    for (int64_t g = 0; g < group; ++g) {
+      if (args.alibi_slopes != nullptr) view.slope = args.alibi_slopes[item.kv_head * group + g];
+      work(room.state(r * group + g), view);
+    }
+  }
+}
+
 void attention_kernel(const AttentionArgs& args, const AttentionItem& item, float* scratch) {
   const KvCache& cache = *args.cache;
   const int64_t group = args.heads / cache.kv_heads;
   const AttentionRoom room = make_room(cache, scratch);
   begin_heads(args, item, group, room);
   const int64_t last_position = item.position + item.rows - 1;
-  for (int64_t block = first_key(args, item.position) / cache.block_tokens;
-       block <= last_position / cache.block_tokens; ++block) {
-    const int64_t start = block * cache.block_tokens;
+  for (int64_t index = first_key(args, item.position) / cache.block_tokens;
+       index <= last_position / cache.block_tokens; ++index) {
+    const int64_t start = index * cache.block_tokens;
     const int64_t seen = last_position + 1 - start;
-    const int64_t count = seen < cache.block_tokens ? seen : cache.block_tokens;
-    const int64_t id = args.ranges.block_table[item.table + block];
+    const TokenBlock block{start, seen < cache.block_tokens ? seen : cache.block_tokens};
+    const int64_t id = args.ranges.block_table[item.table + index];
     const int64_t slot = (id * cache.kv_heads + item.kv_head) * cache.block_tokens;
-    widen_block(cache, cache.k, cache.k_scale, slot, count, room.width, room.k);
-    widen_block(cache, cache.v, cache.v_scale, slot, count, room.width, room.v);
-    for (int64_t r = 0; r < item.rows; ++r) {
-      const int64_t position = item.position + r;
-      const int64_t first = first_key(args, position) - start;
-      const int64_t last = position + 1 - start;
-      BlockView view{first > 0 ? first : 0, last < count ? last : count,         args.scale, 0.0f,
-                     args.soft_cap,         static_cast<float>(start - position)};
-      if (view.first >= view.last) continue;
-      for (int64_t g = 0; g < group; ++g) {
-        if (args.alibi_slopes != nullptr) view.slope = args.alibi_slopes[item.kv_head * group + g];
-        add_block(room, room.state(r * group + g), view);
-      }
-    }
+    widen_block(cache, cache.k, cache.k_scale, slot, block.count, room.width, room.k);
+    widen_block(cache, cache.v, cache.v_scale, slot, block.count, room.width, room.v);
+    for_states(args, item, room, block, [&](const HeadState& state, const BlockView& view) {
+      score_block(room, state, view);
+    });
+    for_states(args, item, room, block,
+               [&](const HeadState& state, const BlockView&) { weigh_block(room, state); });
+    for_states(args, item, room, block, [&](const HeadState& state, const BlockView& view) {
+      add_block(room, state, view);
+    });
   }
   finish_heads(args, item, group, room);
 }

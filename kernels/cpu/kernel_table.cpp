@@ -19,9 +19,9 @@ const KernelTable& kernels(Isa isa) {
 int64_t attention_scratch_floats(const AttentionArgs& args) {
   const auto padded = [](int64_t count) { return (count + 15) / 16 * 16; };
   const KvCache& cache = *args.cache;
-  const int64_t width = padded(cache.head_dim);
+  const int64_t width = padded(cache.head_dim), tokens = padded(cache.block_tokens);
   const int64_t states = kAttentionRows * (args.heads / cache.kv_heads);
-  return 2 * cache.block_tokens * width + padded(cache.block_tokens) + states * (2 * width + 32);
+  return 2 * tokens * width + states * (2 * width + tokens + 32);
 }
 
 }  // namespace llmpq

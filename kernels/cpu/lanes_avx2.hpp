@@ -13,6 +13,7 @@ namespace {
 constexpr int kLanes = 16;
 constexpr int kFloatRows = 3, kIntRows = 2;
 constexpr int kFewIntRows = 2, kIntChains = 1;
+constexpr int kScoreTokens = 4;
 
 struct F32x16 {
   __m256 a, b;
@@ -93,6 +94,9 @@ LLMPQ_INLINE float sum(F32x16 x) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+LLMPQ_INLINE void store_sums(float* p, const F32x16 (&x)[kScoreTokens]) {
+  for (int i = 0; i < kScoreTokens; ++i) p[i] = sum(x[i]);
 }
 LLMPQ_INLINE float largest(F32x16 x) {
   const __m256 eight = _mm256_max_ps(x.a, x.b);

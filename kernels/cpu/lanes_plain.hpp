@@ -19,6 +19,8 @@ constexpr int kFloatRows = 4, kIntRows = 4;
 /// Rows that an integer product takes at once without decoding weights into memory, and the sums
 /// of an output that hide the latency of dot4().
 constexpr int kFewIntRows = 1, kIntChains = 1;
+/// Tokens whose scores attention adds up together: their sums are independent.
+constexpr int kScoreTokens = 4;
 
 struct F32x16 {
   float v[kLanes];
@@ -117,6 +119,10 @@ LLMPQ_INLINE float sum(F32x16 a) {
   for (int step = kLanes / 2; step > 0; step /= 2)
     for (int i = 0; i < step; ++i) a.v[i] += a.v[i + step];
   return a.v[0];
+}
+/// p[i] = sum(x[i]).
+LLMPQ_INLINE void store_sums(float* p, const F32x16 (&x)[kScoreTokens]) {
+  for (int i = 0; i < kScoreTokens; ++i) p[i] = sum(x[i]);
 }
 LLMPQ_INLINE float largest(F32x16 a) {
   for (int step = kLanes / 2; step > 0; step /= 2)
