@@ -119,7 +119,13 @@ class Backend {
   virtual void pack_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows,
                          const float* values) = 0;
 
-  /// The same for rows that read(begin, rows, to) gives, begin counted from row_begin, strip by
+  /// The same with the scales given: [rows, groups of w.k] finite f32 that are not negative, in
+  /// host memory; q = round(value / scale) from w.format's -max_abs - 1 to max_abs (of w8 on CUDA
+  /// from -127). Integer formats only.
+  virtual void pack_scaled_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows,
+                                const float* values, const float* scales) = 0;
+
+  /// pack_rows() for rows that read(begin, rows, to) gives, begin counted from row_begin, strip by
   /// strip. Host memory besides: kStripsAhead + 1 strips of about `strip_bytes`; on a CPU one of at
   /// most 256 KiB (or 16 rows) for each thread. Throws what read() throws.
   virtual void pack_from(Context&, Matrix& w, int64_t row_begin, int64_t rows, int64_t strip_bytes,
@@ -144,7 +150,7 @@ class Backend {
   virtual std::unique_ptr<DeviceLink> make_link(const DeviceLinkSetup& setup);
 };
 
-/// What pack_rows() of every backend checks first: rows within the matrix, a buffer of its size.
+/// What packing of every backend checks first: rows within the matrix, a buffer of its size.
 void check_pack(const Matrix& w, int64_t want_bytes, int64_t row_begin, int64_t rows);
 
 /// The CPU backend with that many threads (0: as many as the process may use). `isa`: auto, plain,

@@ -88,6 +88,16 @@ class CpuBackend final : public Backend {
     });
   }
 
+  void pack_scaled_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows, const float* values,
+                        const float* scales) override {
+    check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
+    pool_.parallel_for(rows, kTile, [&](int64_t i, int64_t end, int) {
+      for (; i < end; ++i)
+        pack_scaled_row(w.format, w.n, w.k, row_begin + i, values + i * w.k,
+                        scales + i * groups_of(w.k), w.packed.data());
+    });
+  }
+
   /// Each thread reads a strip into its caches and packs it.
   void pack_from(Context&, Matrix& w, int64_t row_begin, int64_t rows, int64_t strip_bytes,
                  const RowReader& read) override {

@@ -34,7 +34,8 @@ struct RoundedGroup {
   uint8_t u[kGroup];
 };
 
-RoundedGroup round_group(Format format, const float* values, int64_t size, int64_t row) {
+/// absmax / max_abs of a group.
+float group_scale(Format format, const float* values, int64_t size, int64_t row) {
   float largest = 0;
   for (int64_t i = 0; i < size; ++i) {
     CHECK(std::isfinite(values[i]), Exit::kModel,
@@ -42,14 +43,20 @@ RoundedGroup round_group(Format format, const float* values, int64_t size, int64
           name(format));
     largest = std::max(largest, std::fabs(values[i]));
   }
+  return largest / static_cast<float>(info(format).max_abs);
+}
+
+/// The values in steps of `scale`, within +-max_abs, or down to one step less.
+RoundedGroup round_group(Format format, const float* values, int64_t size, float scale,
+                         float lowest) {
   const float max_abs = static_cast<float>(info(format).max_abs);
   const int bias = weight_bias(format);
   RoundedGroup result;
-  result.scale = largest / max_abs;
+  result.scale = scale;
   std::fill(std::begin(result.u), std::end(result.u), static_cast<uint8_t>(bias));
   if (result.scale == 0) return result;
   for (int64_t i = 0; i < size; ++i) {
-    const float q = std::clamp(values[i] / result.scale, -max_abs, max_abs);
+    const float q = std::clamp(values[i] / result.scale, lowest, max_abs);
     constexpr float kShift = 12582912.0f;  // rounds to an integer, ties to even
     result.u[i] = static_cast<uint8_t>(static_cast<int>((q + kShift) - kShift) + bias);
   }
@@ -94,12 +101,17 @@ uint8_t get_integer(Format format, const GroupSlot& slot, int64_t i) {
   return static_cast<uint8_t>(low | high << 2);
 }
 
-void pack_integer_group(Format format, const GroupSlot& slot, const float* values, int64_t row) {
-  const RoundedGroup rounded = round_group(format, values, slot.size, row);
+void put_group(Format format, const GroupSlot& slot, const RoundedGroup& rounded) {
   std::memcpy(slot.byte(0, 0), &rounded.scale, sizeof(float));
   if (format == Format::kW8) return put_w8(slot, rounded.u);
   if (format == Format::kW4) return put_w4(slot, rounded.u);
   put_w3(slot, rounded.u);
+}
+
+void pack_integer_group(Format format, const GroupSlot& slot, const float* values, int64_t row) {
+  const auto max_abs = static_cast<float>(info(format).max_abs);
+  const float scale = group_scale(format, values, slot.size, row);
+  put_group(format, slot, round_group(format, values, slot.size, scale, -max_abs));
 }
 
 /// Where element i of a 16-bit group lies.
@@ -149,6 +161,18 @@ void pack_row(Format format, int64_t n, int64_t k, int64_t row, const float* val
     } else {
       pack_integer_group(format, slot, from, row);
     }
+  }
+}
+
+void pack_scaled_row(Format format, int64_t n, int64_t k, int64_t row, const float* values,
+                     const float* scales, std::byte* packed) {
+  assert(row >= 0 && row < n && !is_16bit(format));
+  static_cast<void>(n);
+  const auto lowest = static_cast<float>(-info(format).max_abs - 1);
+  for (int64_t group = 0; group < groups_of(k); ++group) {
+    const GroupSlot slot = slot_of(packed, format, k, row, group);
+    put_group(format, slot,
+              round_group(format, values + group * kGroup, slot.size, scales[group], lowest));
   }
 }
 

@@ -81,6 +81,12 @@ int64_t packed_bytes(Format format, int64_t n, int64_t k);
 void pack_row(Format format, int64_t n, int64_t k, int64_t row, const float* values,
               std::byte* packed);
 
+/// The same with the scales given, [groups] of finite numbers that are not negative:
+/// q = round(value / scale) from -max_abs - 1 to max_abs, which the packed integers have room for.
+/// Integer formats only.
+void pack_scaled_row(Format format, int64_t n, int64_t k, int64_t row, const float* values,
+                     const float* scales, std::byte* packed);
+
 /// Row `row` as the kernels see it: exact for bf16 and f16, float(q) * scale else. values [k].
 void unpack_row(const Matrix& w, int64_t row, float* values);
 

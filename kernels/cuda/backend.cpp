@@ -165,7 +165,12 @@ class CudaBackend final : public Backend {
   void pack_rows(Context& context, Matrix& w, int64_t row_begin, int64_t rows,
                  const float* values) override {
     check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
-    if (rows > 0) checked(module().pack_rows, stream(context), w, row_begin, rows, values);
+    if (rows > 0) checked(module().pack_rows, stream(context), w, row_begin, rows, values, nullptr);
+  }
+  void pack_scaled_rows(Context& context, Matrix& w, int64_t row_begin, int64_t rows,
+                        const float* values, const float* scales) override {
+    check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
+    if (rows > 0) checked(module().pack_rows, stream(context), w, row_begin, rows, values, scales);
   }
 
   void begin_range(const std::string& name) override { module().push_range(name.c_str()); }

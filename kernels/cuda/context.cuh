@@ -99,6 +99,7 @@ void add_rows(StreamContext&, const AddRowsArgs&);
 void route(StreamContext&, const RouteArgs&);
 void sample(StreamContext&, const SampleArgs&);
 void score(StreamContext&, const ScoreArgs&);
-void pack_rows(StreamContext&, Matrix& w, int64_t row_begin, int64_t rows, const float* values);
+void pack_rows(StreamContext&, Matrix& w, int64_t row_begin, int64_t rows, const float* values,
+               const float* scales);
 
 }  // namespace llmpq::cuda

@@ -113,10 +113,10 @@ const Module kModule = {
         },
     .pack_rows =
         [](StreamContext& context, Matrix& w, int64_t row_begin, int64_t rows, const float* values,
-           Failure& failure) {
+           const float* scales, Failure& failure) {
           return guarded(failure, [&] {
             use_device(*context.session);
-            pack_rows(context, w, row_begin, rows, values);
+            pack_rows(context, w, row_begin, rows, values, scales);
           });
         },
     .ops = kOps,

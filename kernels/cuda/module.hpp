@@ -104,8 +104,9 @@ struct Module {
   bool (*copy_to_device)(StreamContext&, void* device, const void* host, int64_t bytes, Failure&);
   bool (*copy_to_host)(StreamContext&, void* host, const void* device, int64_t bytes, Failure&);
   /// Rows of `values` (host, [rows, k] f32) into a matrix whose packed bytes lie at w.packed.
+  /// `scales` (host, [rows, groups]): null, or the steps to round to instead of absmax / max_abs.
   bool (*pack_rows)(StreamContext&, Matrix& w, int64_t row_begin, int64_t rows, const float* values,
-                    Failure&);
+                    const float* scales, Failure&);
 
   ModuleOps ops;
 

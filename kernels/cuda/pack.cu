@@ -20,6 +20,7 @@ constexpr int64_t kStripBytes = int64_t{16} << 20;
 
 struct PackTask {
   const float* values;  ///< [rows, k] on the device
+  const float* scales;  ///< [rows, groups] on the device; null: from the largest of each group
   int64_t first, rows;  ///< of the matrix
   int64_t k;
   std::byte* packed;
@@ -88,7 +89,9 @@ __global__ void pack_integers_kernel(const PackTask task) {
   }
   for (int step = 16; step > 0; step /= 2)
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, step));
-  const float scale = __fdiv_rn(largest, kMaxAbs);
+  const float scale = task.scales ? task.scales[index] : __fdiv_rn(largest, kMaxAbs);
+  // Two's complement has room for one more below; w8 is stored as sign and magnitude.
+  const float lowest = task.scales && kFormat != Format::kW8 ? -kMaxAbs - 1 : -kMaxAbs;
 
   const int64_t row = task.first + local_row;
   const int output = static_cast<int>(row % kTileOutputs);
@@ -100,7 +103,7 @@ __global__ void pack_integers_kernel(const PackTask task) {
     float q = 0;
     if (scale != 0) {
       constexpr float kShift = 12582912.0f;  // rounds to an integer, ties to even
-      q = fminf(fmaxf(__fdiv_rn(value[i], scale), -kMaxAbs), kMaxAbs);
+      q = fminf(fmaxf(__fdiv_rn(value[i], scale), lowest), kMaxAbs);
       q = __fsub_rn(__fadd_rn(q, kShift), kShift);
     }
     put<kFormat>(words, output, 4 * lane + i, static_cast<int>(q), open);
@@ -162,21 +165,28 @@ void check_finite(Format format, const float* values, int64_t rows, int64_t k, i
 }  // namespace
 
 void pack_rows(StreamContext& context, Matrix& w, int64_t row_begin, int64_t rows,
-               const float* values) {
+               const float* values, const float* scales) {
   const int64_t row_bytes = w.k * static_cast<int64_t>(sizeof(float));
+  const int64_t scale_bytes =
+      scales ? groups_of(w.k) * static_cast<int64_t>(sizeof(float)) : int64_t{0};
   const int64_t most = std::max<int64_t>(1, kStripBytes / row_bytes);
   for (int64_t done = 0; done < rows;) {
     const int64_t count = std::min(most, rows - done);
     const float* const from = values + done * w.k;
     if (!is_16bit(w.format)) check_finite(w.format, from, count, w.k, row_begin + done);
     const auto bytes = static_cast<size_t>(count * row_bytes);
-    StreamContext::UploadStrip& strip = next_strip(context, count * row_bytes);
+    const auto with_scales = static_cast<size_t>(count * (row_bytes + scale_bytes));
+    StreamContext::UploadStrip& strip = next_strip(context, static_cast<int64_t>(with_scales));
     std::memcpy(strip.pinned, from, bytes);
-    CHECK_CUDA(
-        cudaMemcpyAsync(strip.device, strip.pinned, bytes, cudaMemcpyHostToDevice, context.stream));
-    launch_pack(
-        context, w.format,
-        {static_cast<const float*>(strip.device), row_begin + done, count, w.k, w.packed.data()});
+    if (scales)
+      std::memcpy(static_cast<std::byte*>(strip.pinned) + bytes, scales + done * groups_of(w.k),
+                  with_scales - bytes);
+    CHECK_CUDA(cudaMemcpyAsync(strip.device, strip.pinned, with_scales, cudaMemcpyHostToDevice,
+                               context.stream));
+    const auto* const on_device = static_cast<const float*>(strip.device);
+    launch_pack(context, w.format,
+                {on_device, scales ? on_device + count * w.k : nullptr, row_begin + done, count,
+                 w.k, w.packed.data()});
     CHECK_CUDA(cudaEventRecord(strip.done, context.stream));
     done += count;
   }

@@ -164,6 +164,38 @@ TEST(Linear, AnInputThatIsNotFiniteShowsInItsRowOnly) {
   }
 }
 
+TEST(Linear, TheLowestIntegerCountsLikeAllOthers) {
+  const int64_t tokens = 3, n = 20, k = 300;
+  Random random(8);
+  const std::vector<float> x = random.vector(tokens * k);
+  for (const Format format : {Format::kW8, Format::kW4, Format::kW3}) {
+    const auto [values, scales] = scaled_rows(format, n, k, true);
+    for (const ActivationType activation : {ActivationType::kF32, ActivationType::kInt8})
+      for (const auto& machine : machines()) {
+        Matrix w = packed_matrix(*machine, format, n, k, values);
+        machine->backend->pack_scaled_rows(*machine->context, w, 0, n, values.data(),
+                                           scales.data());
+        std::vector<float> y(static_cast<size_t>(tokens * n));
+        machine->ops().linear(*machine->context,
+                              {x.data(), &w, nullptr, activation, tokens, y.data(), n});
+        std::vector<double> wanted(y.size()), allowed(y.size());
+        for (int64_t t = 0; t < tokens; ++t) {
+          const std::vector<double> inputs = rounded_inputs(x.data() + t * k, k, activation);
+          for (int64_t o = 0; o < n; ++o) {
+            double magnitudes = 0;
+            for (int64_t i = 0; i < k; ++i) {
+              wanted[t * n + o] += inputs[i] * values[o * k + i];
+              magnitudes += std::fabs(inputs[i] * values[o * k + i]);
+            }
+            allowed[t * n + o] = linear_error(activation, format, k, magnitudes);
+          }
+        }
+        expect_close(
+            y, wanted, [&](size_t i) { return allowed[i]; }, machine->label);
+      }
+  }
+}
+
 TEST(Linear, NoTokensIsNoWork) {
   Machine& machine = *machines().front();
   Random random(1);

@@ -236,6 +236,37 @@ TEST(Pack, RowsThatAreReadInStripsGiveTheSameBytes) {
   }
 }
 
+TEST(Pack, GivenScalesAreKeptAndTheLowestIntegerIsHeld) {
+  for (const Format format : {Format::kW8, Format::kW4, Format::kW3})
+    for (const auto& [n, k] : kShapes) {
+      const auto [values, scales] = scaled_rows(format, n, k, true);
+      for (const auto& on : machines()) {
+        Matrix w = packed_matrix(*on, format, n, k, std::vector<float>(values.size(), 0.5f));
+        for (int64_t row = 0; row < n; row += 5)
+          on->backend->pack_scaled_rows(*on->context, w, row, std::min<int64_t>(5, n - row),
+                                        values.data() + row * k,
+                                        scales.data() + row * groups_of(k));
+        std::vector<float> back(values.size()), kept(static_cast<size_t>(groups_of(k)));
+        std::vector<int8_t> q(static_cast<size_t>(k));
+        unpack_rows(w, 0, n, back.data());
+        expect_same_bits(back, values, std::string(name(format)) + " " + on->label);
+        unpack_integers(w, n - 1, q.data(), kept.data());
+        EXPECT_TRUE(std::equal(kept.begin(), kept.end(), scales.end() - groups_of(k)));
+      }
+    }
+}
+
+TEST(Pack, BeyondTheFormatsRangeGivenScalesCutOff) {
+  Matrix w = packed_matrix(machine(), Format::kW4, 1, 4, std::vector<float>(4));
+  const std::vector<float> values = {-9.0f, 8.0f, -7.6f, 2.5f};
+  const float scale = 1;
+  machine().backend->pack_scaled_rows(*machine().context, w, 0, 1, values.data(), &scale);
+  std::vector<int8_t> q(4);
+  float kept = 0;
+  unpack_integers(w, 0, q.data(), &kept);
+  EXPECT_EQ(q, (std::vector<int8_t>{-8, 7, -8, 2}));
+}
+
 TEST(Pack, RowsOutsideTheMatrixAreRefused) {
   Matrix w = packed_matrix(machine(), Format::kW8, 4, 8, std::vector<float>(32, 1.0f));
   const std::vector<float> values(8 * 4);

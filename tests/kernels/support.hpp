@@ -87,6 +87,25 @@ inline Matrix packed_matrix(Machine& machine, Format format, int64_t n, int64_t 
   return w;
 }
 
+/// Values that are integers times the scales of their groups: every integer of the format, with
+/// -max_abs - 1 if `lowest` says so.
+struct ScaledRows {
+  std::vector<float> values;  ///< [n, k]
+  std::vector<float> scales;  ///< [n, groups]
+};
+inline ScaledRows scaled_rows(Format format, int64_t n, int64_t k, bool lowest) {
+  const int64_t largest = info(format).max_abs, smallest = -largest - (lowest ? 1 : 0);
+  ScaledRows rows;
+  for (int64_t row = 0; row < n; ++row)
+    for (int64_t i = 0; i < k; ++i) {
+      if (i % kGroup == 0)
+        rows.scales.push_back(0.013f * static_cast<float>(1 + (row * 7 + i) % 9));
+      const int64_t q = smallest + (row * 131 + i) % (largest - smallest + 1);
+      rows.values.push_back(static_cast<float>(q) * rows.scales.back());
+    }
+  return rows;
+}
+
 /// Fails, naming the worst element, unless |actual - wanted| <= allowed(i) everywhere. NaN fails.
 inline void expect_close(const std::vector<float>& actual, const std::vector<double>& wanted,
                          const std::function<double(size_t)>& allowed, const std::string& what) {

@@ -33,6 +33,13 @@ class CudaPackTest : public GpuTest {
     for (int64_t row = 0; row < w.n; row += piece)
       gpu().pack_rows(stream(), w, row, std::min(piece, w.n - row), values.data() + row * w.k);
   }
+  static void pack_scaled(Matrix& w, const std::vector<float>& values,
+                          const std::vector<float>& scales, int64_t piece) {
+    const int64_t groups = cuda::groups_of(w.k);
+    for (int64_t row = 0; row < w.n; row += piece)
+      gpu().pack_scaled_rows(stream(), w, row, std::min(piece, w.n - row),
+                             values.data() + row * w.k, scales.data() + row * groups);
+  }
   static std::vector<std::byte> bytes_of(const Matrix& w) {
     std::vector<std::byte> bytes(static_cast<size_t>(w.packed.bytes()));
     gpu().copy_to_host(stream(), bytes.data(), w.packed.data(), w.packed.bytes());
@@ -170,6 +177,21 @@ TEST_F(CudaPackTest, AWeightThatIsNotFiniteIsRefusedByIntegerFormats) {
       const std::string sentence = error.what();
       EXPECT_NE(sentence.find("want finite numbers"), std::string::npos) << sentence;
       EXPECT_NE(sentence.find("row 1"), std::string::npos) << sentence;
+    }
+  }
+}
+
+TEST_F(CudaPackTest, GivenScalesAreTheCpusInOnePieceAndInMany) {
+  const Shape shape{40, 300};
+  for (const Format format : {Format::kW8, Format::kW4, Format::kW3}) {
+    const auto [values, scales] = scaled_rows(format, shape.n, shape.k, format != Format::kW8);
+    Matrix wanted = packed_matrix(cpu(), format, shape.n, shape.k, values);
+    cpu().backend->pack_scaled_rows(*cpu().context, wanted, 0, shape.n, values.data(),
+                                    scales.data());
+    for (const int64_t piece : {shape.n, int64_t{5}}) {
+      Matrix w = empty_matrix(format, shape);
+      pack_scaled(w, values, scales, piece);
+      expect_integers(bytes_of(w), w, wanted, std::string(name(format)));
     }
   }
 }
