@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/backend.hpp"
+#include "layer/host_rows.hpp"
 #include "layer/observer.hpp"
 #include "profile/moments.hpp"
 
@@ -21,7 +21,7 @@ struct LayerStatistics {
 
 class StatisticsObserver : public LayerObserver {
  public:
-  explicit StatisticsObserver(Backend& backend) : backend_(backend) {}
+  explicit StatisticsObserver(Backend& backend) : on_host_(backend) {}
 
   void see_product(Context& context, const ProductRun& run) override;
   void see_hidden(Context& context, int64_t layer, const float* hidden, int64_t rows,
@@ -30,12 +30,9 @@ class StatisticsObserver : public LayerObserver {
   const LayerStatistics& of(int64_t layer) const;
 
  private:
-  template <typename Use>
-  void for_each_piece(Context& context, const float* values, int64_t rows, int64_t width, Use use);
   LayerStatistics& at(int64_t layer);
 
-  Backend& backend_;
-  Buffer on_host_;                       ///< some rows, where the host can read them
+  HostRows on_host_;
   std::vector<LayerStatistics> layers_;  ///< by the model's index; empty ones did not run here
 };
 
