@@ -12,6 +12,7 @@
 #include "base/launcher.hpp"
 #include "base/log.hpp"
 #include "commands/arithmetic.hpp"
+#include "commands/calibration.hpp"
 #include "commands/cli.hpp"
 #include "kernels/check.hpp"
 #include "output/publish.hpp"
@@ -64,6 +65,7 @@ nlohmann::json fingerprint(const Job& job, const Input& input) {
   print["rows"] = fmt::format("{}:{}", input.feed.rows.begin, input.feed.rows.end);
   print["max-model-len"] = input.max_model_len;
   print["kv-cache-dtype"] = std::string(name(input.kv_type));
+  print["quantizer"] = quantizer_print(job, input);
   for (const char* option : kSamplingOptions) print[option] = options.at(option);
   return print;
 }

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/log.hpp"
+#include "commands/calibration.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
 #include "profile/links.hpp"
@@ -99,7 +100,9 @@ Input load_input(const Mpi& mpi, const Job& job) {
         format_16bit(config) == Format::kF16 ? DType::kF16 : DType::kBf16);
   });
   mpi.agreed_on_long([&] {
-    if (mpi.rank() == 0) load_prompts(job, input);
+    if (mpi.rank() != 0) return;
+    load_prompts(job, input);
+    if (job.quantizer == Quantizer::kGptq) input.calibration = calibration_texts(job, input);
   });
   return input;
 }

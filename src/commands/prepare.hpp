@@ -26,6 +26,8 @@ struct Input {
   std::optional<PromptsFile> prompts;  ///< none if the job names none (plan)
   FeedSetup feed;
   WorkloadLengths lengths;
+  /// Rank 0's with --quantizer gptq: the token ids of the texts that it is calibrated on.
+  std::vector<std::vector<int32_t>> calibration;
   int64_t max_model_len = 0;
   DType kv_type = DType::kBf16;
   const Tokenizer* tokenizer_or_null() const { return tokenizer ? &*tokenizer : nullptr; }

@@ -9,6 +9,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/table.hpp"
+#include "commands/calibration.hpp"
 #include "commands/decide.hpp"
 #include "commands/scoring.hpp"
 #include "kernels/check.hpp"
@@ -34,19 +35,9 @@ std::vector<ScoreWindow> prompt_windows(const Job& job, const Input& input, int6
   FeedSetup setup = input.feed;
   setup.num_samples = 1;
   setup.truncate = TruncateSide::kRight;
-  Feed feed(*input.prompts, input.tokenizer_or_null(), setup);
   std::vector<ScoreWindow> windows;
-  while (!feed.at_end() && most > 0)
-    for (Request& request : feed.read(64).requests) {
-      auto& tokens = request.prompt;
-      const auto keep = std::min({static_cast<int64_t>(tokens.size()), window, most});
-      if (keep < 2) continue;
-      tokens.resize(static_cast<size_t>(keep));
-      most -= keep;
-      windows.push_back({std::move(tokens), 1});
-    }
-  CHECK(!windows.empty(), Exit::kPrompts, "{}: no prompt has the two tokens that scoring one needs",
-        job.prompts.string());
+  for (auto& tokens : prompt_texts(job, input, setup, window, most))
+    windows.push_back({std::move(tokens), 1});
   return windows;
 }
 

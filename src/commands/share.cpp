@@ -11,6 +11,7 @@
 #include "base/process_memory.hpp"
 #include "base/timer.hpp"
 #include "commands/arithmetic.hpp"
+#include "commands/calibration.hpp"
 #include "commands/emulation.hpp"
 #include "kernels/check.hpp"
 #include "pipeline/run.hpp"
@@ -49,23 +50,37 @@ void tell_memory(const HostMemory& predicted, int64_t measured) {
 }
 
 /// This rank's stage with its layers; leaves `share` as it is on a rank without one.
-void load_stage(const Mpi& mpi, const ShareSetup& from, Share& share) {
+/// `state`: where the texts of gptq stand in front of its layers, and then behind them; or null.
+void load_stage(const Mpi& mpi, const ShareSetup& from, Share& share, CalibrationState* state) {
   const Plan& plan = from.plan;
   const auto index = stage_of(plan, mpi.rank());
   if (!index) return;
   share.index = *index;
   share.context = from.machines.backend->make_context();
-  const StageSetup setup{.plan = plan.pipelines[0].stages[*index],
-                         .head_format = plan.head_format,
-                         .sizes = stage_sizes(plan, from.input.max_model_len, from.input.kv_type),
-                         .kv_blocks = plan.kv_blocks,
-                         .activation = from.job.activation_dtype,
-                         .before_layer = from.before_layer};
+  StageSetup setup{.plan = plan.pipelines[0].stages[*index],
+                   .head_format = plan.head_format,
+                   .sizes = stage_sizes(plan, from.input.max_model_len, from.input.kv_type),
+                   .kv_blocks = plan.kv_blocks,
+                   .activation = from.job.activation_dtype,
+                   .before_layer = from.before_layer};
   const ModelConfig& config = from.input.checkpoint->config();
   Backend& backend = *from.machines.backend;
   malloc_trim(0);  // what planning and, below, reading took goes back: the rest is what stays
   const int64_t program_bytes = anonymous_bytes();
+  std::optional<Calibration> calibration;
+  if (state) {
+    const RankReport& rank = from.machines.inventory.at(static_cast<size_t>(mpi.rank()));
+    check_calibration_fits(setup.plan, config, *state, rank);
+    calibration.emplace(CalibrationSetup{.checkpoint = *from.input.checkpoint,
+                                         .end_layer = end_of_integers(plan),
+                                         .max_model_len = from.input.max_model_len,
+                                         .threads = rank.threads},
+                        std::move(*state), backend);
+    setup.calibration = &*calibration;
+  }
   share.stage.emplace(setup, *from.input.checkpoint, backend, *share.context);
+  if (state) *state = calibration->take_state();
+  calibration.reset();
   malloc_trim(0);
   if (backend.kind() == BackendKind::kCpu)
     share.memory = predict_host_memory(setup, config, program_bytes, share.stage->bytes(),
@@ -105,7 +120,11 @@ Share load_share(const Mpi& mpi, const ShareSetup& setup) {
   mpi.agreed([&] { share.link = link_of(setup.job, setup.machines, plan); });
   if (mpi.rank() == 0)
     log_info("activations travel over {}: {}", name(share.link.kind), share.link.reason);
-  mpi.agreed_on_long([&] { load_stage(mpi, setup, share); });
+  if (is_calibrated(setup.job, plan))
+    load_in_turn(mpi, plan, setup.input,
+                 [&](CalibrationState* state) { load_stage(mpi, setup, share, state); });
+  else
+    mpi.agreed_on_long([&] { load_stage(mpi, setup, share, nullptr); });
   check_clocks(mpi, setup.machines, share);
   or_abort(mpi, [&] { connect(mpi, setup, share); });
   share.arithmetic = gather_arithmetic(

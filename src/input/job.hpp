@@ -12,6 +12,7 @@
 
 #include "base/log.hpp"
 #include "input/indicator.hpp"
+#include "input/quantizer.hpp"
 #include "input/sampling.hpp"
 #include "input/strategy.hpp"
 #include "kernels/formats.hpp"
@@ -107,11 +108,15 @@ struct Job {
   std::optional<double> profile_seconds;  ///< for a new device; auto: as profiles.hpp says
   bool measure_again = false;             ///< what the cache has is not used
 
+  // Quantizer
+  Quantizer quantizer = Quantizer::kRtn;
+  std::filesystem::path calibration_text;  ///< for gptq; auto: the prompts
+  int64_t calibration_tokens = 32768;      ///< of the calibration text or the prompts
+
   // Sensitivity
   std::filesystem::path save_sensitivity;  ///< HDF5
   Indicator indicator = Indicator::kRelative;
-  int64_t calibration_tokens = 32768;  ///< of the text or the prompts
-  int32_t calibration_runs = 12;       ///< 0: omega keeps no unit
+  int32_t calibration_runs = 12;  ///< 0: omega keeps no unit
 
   // Bench
   int32_t input_len = 512;

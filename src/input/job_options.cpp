@@ -59,9 +59,11 @@ std::vector<Option> files() {
       {"model", group, kMachines | kConvert, "DIR",
        "A Hugging Face model folder: config.json, tokenizer.json, one or more .safetensors.",
        single(ValueType::kPath, &Job::model)},
-      {"prompts", group, kJobs | kSensitivity | kBench, "FILE",
+      {"prompts", group, kJobs | kScores | kBench, "FILE",
        "HDF5 with /prompt (UTF-8 strings) or /prompt_token_ids/{values,row_splits}; optional /id "
-       "and one column for each sampling option (/max_tokens, /temperature, ...).",
+       "and one column for each sampling option (/max_tokens, /temperature, ...). eval: texts to "
+       "calibrate "
+       "--quantizer gptq with.",
        single(ValueType::kPath, &Job::prompts)},
       {"chat", group, kJobs | kConvert, "",
        "Texts of the prompts file are chat messages as JSON: the model's chat template makes "
@@ -350,7 +352,7 @@ const std::vector<Option>& options() {
   static const std::vector<Option> list = [] {
     std::vector<Option> all;
     for (auto part : {files, life_options, sampling, machine, plan, view_options, profile,
-                      sensitivity_options, reports})
+                      quantizer_options, sensitivity_options, reports})
       for (Option& option : part()) all.push_back(std::move(option));
     for (Option& option : bench_options(all)) all.push_back(std::move(option));
     return all;

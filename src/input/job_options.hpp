@@ -56,6 +56,8 @@ std::vector<Option> sensitivity_options();
 /// Those that only bench has; `others` has what it takes one of, and bench several. Part of
 /// options().
 std::vector<Option> bench_options(const std::vector<Option>& others);
+/// How weights are rounded. Part of options().
+std::vector<Option> quantizer_options();
 /// What becomes of a job that is killed, asked to stop, or hangs. Part of options().
 std::vector<Option> life_options();
 /// Those of `plan` that show more than a plan. Part of options().

@@ -21,9 +21,6 @@ std::vector<Option> sensitivity_options() {
                                 {"variance", Indicator::kVariance},
                                 {"hessian", Indicator::kHessian},
                                 {"random", Indicator::kRandom}})},
-      {"calibration-tokens", group, kSensitivity, "tokens",
-       "Only so many of the text or the prompts, the first ones.",
-       integer(&Job::calibration_tokens, {2, 1e9})},
       {"calibration-runs", group, kSensitivity, "runs",
        "Score the tokens so often with rounded weights, to learn which omega means which increase "
        "of the perplexity. Each run loads the model anew. 0: none, and omega only orders layers.",

@@ -32,6 +32,8 @@ struct Source {
   int64_t first = 0;  ///< where the rows begin
 };
 
+constexpr int64_t kRoundedRows = 64;  ///< by one thread at a time
+
 /// Integer formats cannot hold NaN or infinity, which only a damaged checkpoint has.
 void check_finite(const Source& source, int64_t layer, Format format, std::span<const float> values,
                   int64_t begin) {
@@ -80,13 +82,18 @@ Norm load_norm(const Loader& from, TensorRole role, TensorRole bias) {
   return norm;
 }
 
-/// Matrices with the same inputs, their rows one after the other.
-Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Source> sources) {
+/// A matrix of nothing yet, for sources with the same inputs, their rows one after the other.
+Matrix empty_matrix(Backend& backend, Format format, const std::vector<Source>& sources) {
   Matrix matrix;
   matrix.format = format;
-  matrix.k = sources.begin()->columns;
+  matrix.k = sources.front().columns;
   for (const Source& source : sources) matrix.n += source.rows;
-  matrix.packed = from.backend.allocate(from.backend.packed_bytes(format, matrix.n, matrix.k));
+  matrix.packed = backend.allocate(backend.packed_bytes(format, matrix.n, matrix.k));
+  return matrix;
+}
+
+Matrix load_matrix(const Loader& from, Format format, const std::vector<Source>& sources) {
+  Matrix matrix = empty_matrix(from.backend, format, sources);
   int64_t first = 0;
   for (const Source& source : sources) {
     const auto read = [&](int64_t begin, int64_t rows, std::span<float> values) {
@@ -97,6 +104,24 @@ Matrix load_matrix(const Loader& from, Format format, std::initializer_list<Sour
     first += source.rows;
   }
   return matrix;
+}
+
+/// What a product of a layer without experts is made of.
+std::vector<Source> sources_of(const ModelConfig& c, Product product) {
+  using enum TensorRole;
+  const int64_t q_rows = c.heads * c.head_dim, kv_rows = c.kv_heads * c.head_dim;
+  switch (product) {
+    case Product::kQkv:
+      return {{kQ, q_rows, c.hidden}, {kK, kv_rows, c.hidden}, {kV, kv_rows, c.hidden}};
+    case Product::kOut:
+      return {{kOut, c.hidden, q_rows}};
+    case Product::kUp:
+      if (c.gated) return {{kGate, c.ffn, c.hidden}, {kUp, c.ffn, c.hidden}};
+      return {{kUp, c.ffn, c.hidden}};
+    case Product::kDown:
+      break;
+  }
+  return {{kDown, c.hidden, c.ffn}};
 }
 
 /// A table of 16-bit numbers, row-major.
@@ -151,11 +176,10 @@ void load_experts(const Loader& from, const ModelConfig& c, Format format, Layer
 
 void load_feed_forward(const Loader& from, const ModelConfig& c, Format format, LayerWeights& w) {
   using enum TensorRole;
-  const Source gate{kGate, c.ffn, c.hidden}, up{kUp, c.ffn, c.hidden};
-  w.up.matrix = c.gated ? load_matrix(from, format, {gate, up}) : load_matrix(from, format, {up});
+  w.up.matrix = load_matrix(from, format, sources_of(c, Product::kUp));
   if (c.ffn_bias)
     w.up.bias = c.gated ? load_vectors(from, {kGateBias, kUpBias}) : load_vectors(from, {kUpBias});
-  w.down.matrix = load_matrix(from, format, {{kDown, c.hidden, c.ffn}});
+  w.down.matrix = load_matrix(from, format, sources_of(c, Product::kDown));
   if (c.ffn_bias) w.down.bias = load_vectors(from, {kDownBias});
 }
 
@@ -181,17 +205,15 @@ LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format form
   using enum TensorRole;
   const ModelConfig& c = checkpoint.config();
   const Loader from{checkpoint, layer, backend, context, strip_bytes};
-  const int64_t q_rows = c.heads * c.head_dim, kv_rows = c.kv_heads * c.head_dim;
   LayerWeights w;
   w.input_norm = load_norm(from, kInputNorm, kInputNormBias);
-  w.qkv.matrix = load_matrix(
-      from, format, {{kQ, q_rows, c.hidden}, {kK, kv_rows, c.hidden}, {kV, kv_rows, c.hidden}});
+  w.qkv.matrix = load_matrix(from, format, sources_of(c, Product::kQkv));
   if (c.qkv_bias) w.qkv.bias = load_vectors(from, {kQBias, kKBias, kVBias});
   if (c.qk_norm) {
     w.q_norm = load_norm(from, kQNorm);
     w.k_norm = load_norm(from, kKNorm);
   }
-  w.out.matrix = load_matrix(from, format, {{kOut, c.hidden, q_rows}});
+  w.out.matrix = load_matrix(from, format, sources_of(c, Product::kOut));
   if (c.out_bias) w.out.bias = load_vectors(from, {kOutBias});
   if (!c.shared_norm) w.post_norm = load_norm(from, kPostNorm, kPostNormBias);
   if (c.norm_place == NormPlace::kBoth) {
@@ -203,6 +225,49 @@ LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format form
   else
     load_feed_forward(from, c, format, w);
   return w;
+}
+
+Matrix& matrix_of(LayerWeights& weights, Product product) {
+  switch (product) {
+    case Product::kQkv:
+      return weights.qkv.matrix;
+    case Product::kOut:
+      return weights.out.matrix;
+    case Product::kUp:
+      return weights.up.matrix;
+    case Product::kDown:
+      break;
+  }
+  return weights.down.matrix;
+}
+
+Matrix load_product(const ProductOf& of, Format format, const RowRounder& round, ThreadPool& pool,
+                    Backend& backend, Context& context) {
+  const std::vector<Source> sources = sources_of(of.checkpoint.config(), of.product);
+  Matrix matrix = empty_matrix(backend, format, sources);
+  const int64_t k = matrix.k, groups = (k + kGroup - 1) / kGroup;
+  const int64_t most = pool.threads() * kRoundedRows;
+  std::vector<float> values(static_cast<size_t>(most * k)),
+      scales(static_cast<size_t>(most * groups));
+  int64_t first = 0;
+  for (const Source& source : sources) {
+    for (int64_t begin = 0; begin < source.rows; begin += most) {
+      const int64_t count = std::min(most, source.rows - begin);
+      pool.parallel_for(count, kRoundedRows, [&](int64_t row, int64_t end, int) {
+        const auto part = std::span(values).subspan(static_cast<size_t>(row * k),
+                                                    static_cast<size_t>((end - row) * k));
+        of.checkpoint.read_rows(source.role, of.layer, source.first + begin + row, end - row, part);
+        check_finite(source, of.layer, format, part, begin + row);
+        round(end - row, part,
+              std::span(scales).subspan(static_cast<size_t>(row * groups),
+                                        static_cast<size_t>((end - row) * groups)));
+      });
+      backend.pack_scaled_rows(context, matrix, first + begin, count, values.data(), scales.data());
+    }
+    first += source.rows;
+  }
+  context.synchronize();
+  return matrix;
 }
 
 EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, Context& context,

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "input/checkpoint.hpp"
 #include "kernels/backend.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "layer/memory.hpp"
+#include "layer/observer.hpp"
 
 namespace llmpq {
 
@@ -71,6 +75,23 @@ inline constexpr int64_t kStripBytes = 1 << 20;
 /// checkpoint cannot give a tensor, or an integer format meets a value that is not finite.
 LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format format,
                         Backend& backend, Context& context, int64_t strip_bytes = kStripBytes);
+
+/// The matrix of one of a layer's products; not with experts.
+struct ProductOf {
+  const Checkpoint& checkpoint;
+  int64_t layer;
+  Product product;
+};
+Matrix& matrix_of(LayerWeights& weights, Product product);
+/// Chooses the integers of rows of a matrix: `values` [rows, k] are its weights, and become
+/// integers times scales; `scales` [rows, groups]. Called by several threads at once.
+using RowRounder =
+    std::function<void(int64_t rows, std::span<float> values, std::span<float> scales)>;
+/// Reads it and packs what `round` makes of it, some rows for each thread at a time. Integer
+/// formats only. Throws as load_layer(), and what `round` throws.
+Matrix load_product(const ProductOf& of, Format format, const RowRounder& round, ThreadPool& pool,
+                    Backend& backend, Context& context);
+
 EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, Context& context,
                                 int64_t strip_bytes = kStripBytes);
 /// `format`: the model's 16-bit format, or w8. A tied head is packed again from the embedding.

@@ -51,6 +51,7 @@ Stage::Stage(const StageSetup& setup, const Checkpoint& checkpoint, Backend& bac
              Context& context)
     : config_(checkpoint.config()), backend_(backend), context_(context), setup_(setup) {
   load_weights(checkpoint);
+  if (setup_.calibration) std::exchange(setup_.calibration, nullptr)->free_buffers();
   allocate_buffers();
 }
 
@@ -59,11 +60,14 @@ void Stage::load_weights(const Checkpoint& checkpoint) {
   if (plan.layer_begin == 0) {
     embedding_ = load_embedding(checkpoint, backend_, context_);
     bytes_ += weight_bytes(*embedding_);
+    if (setup_.calibration) setup_.calibration->embed(*embedding_);
   }
   for (int64_t layer = plan.layer_begin; layer < plan.layer_end; ++layer) {
     if (setup_.before_layer) setup_.before_layer();
     const Format format = plan.formats.at(static_cast<size_t>(layer - plan.layer_begin));
-    layers_.push_back(load_layer(checkpoint, layer, format, backend_, context_));
+    layers_.push_back(setup_.calibration
+                          ? setup_.calibration->load_layer(layer, format, context_)
+                          : load_layer(checkpoint, layer, format, backend_, context_));
     bytes_ += weight_bytes(layers_.back());
   }
   if (plan.layer_end == config_.layers) {

@@ -21,6 +21,7 @@
 #include "plan/plan.hpp"
 #include "profile/cpu_meter.hpp"
 #include "schedule/step.hpp"
+#include "stage/calibration.hpp"
 #include "stage/timed_ops.hpp"
 
 namespace llmpq {
@@ -39,6 +40,9 @@ struct StageSetup {
   std::optional<ActivationType> activation;  ///< --activation-dtype
   /// Called before each layer is read; what it throws ends the loading. May be empty.
   std::function<void()> before_layer = {};
+  /// Rounds integer layers by GPTQ, on the texts as the stage before left them; null: to nearest.
+  /// Used while loading only.
+  Calibration* calibration = nullptr;
 };
 
 /// Links from device to device; without them activations go through run()'s arguments.

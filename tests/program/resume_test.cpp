@@ -81,6 +81,16 @@ class Resume : public testing::Test {
   Scratch scratch_;
 };
 
+TEST_F(Resume, UnderAnotherQuantizerOrOtherCalibrationTextsIsRefused) {
+  const Flags gptq{"--format", "w4", "--quantizer", "gptq", "--calibration-tokens", "300"};
+  start_and_kill(gptq);
+  expect_refused("cannot go on: quantizer was", {"--format", "w4"});
+  Flags other = gptq;
+  other.back() = "301";
+  expect_refused("cannot go on: quantizer was", other);
+  EXPECT_EQ(run(gptq, 1).exit_code, 0);
+}
+
 TEST_F(Resume, OnMoreRanksThePlanOfEachRowIsKnown) {
   start_and_kill({"--format", "w8"});
   const int64_t before = committed_rows(output());

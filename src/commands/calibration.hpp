@@ -1,0 +1,44 @@
+// The calibration texts of --quantizer gptq, and a plan's stages loaded one after the other on
+// them. Used by prepare and share; sensitivity reads prompts by the same rule.
+#pragma once
+
+#include <functional>
+
+#include "base/mpi.hpp"
+#include "commands/machines.hpp"
+#include "commands/prepare.hpp"
+#include "plan/plan.hpp"
+#include "stage/calibration.hpp"
+
+namespace llmpq {
+
+using Texts = std::vector<std::vector<int32_t>>;
+
+/// A text of at most `window` tokens for each row that has two or more, until there are `most`
+/// tokens. Error(kPrompts) if there is none.
+Texts prompt_texts(const Job& job, const Input& input, const FeedSetup& setup, int64_t window,
+                   int64_t most);
+
+/// Rank 0: the texts that gptq is calibrated on, from --calibration-text, else from the first
+/// prompts of the file, whatever --rows and --shard say. Error(kUsage) if the job names neither.
+Texts calibration_texts(const Job& job, const Input& input);
+/// What --resume compares, for "rtn" and "gptq" alike.
+std::string quantizer_print(const Job& job, const Input& input);
+
+/// Whether a plan has integer layers that gptq is to round.
+bool is_calibrated(const Job& job, const Plan& plan);
+
+/// The layers in front of which the last integer layer of a plan is.
+int64_t end_of_integers(const Plan& plan);
+/// Calls load(state) on the rank of each stage in turn; what the texts are after its layers goes
+/// on to the next stage's rank. null where no integer layer is left. Collective; load() must not
+/// use MPI.
+void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
+                  const std::function<void(CalibrationState* state)>& load);
+
+/// Error(kNoPlan) if a CPU rank's memory does not hold its stage's weights and what calibrating
+/// takes while they are loaded.
+void check_calibration_fits(const StagePlan& stage, const ModelConfig& config,
+                            const CalibrationState& state, const RankReport& rank);
+
+}  // namespace llmpq
