@@ -1,6 +1,7 @@
 #include "pipeline/score.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "kernels/check.hpp"
@@ -8,7 +9,14 @@
 namespace llmpq {
 namespace {
 
+constexpr int64_t kLogitsBytes = int64_t{16} << 20;  ///< of a chunk
+
 int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Rows whose logits come back in one message.
+int64_t most_rows_with_logits(int64_t vocab) {
+  return std::max<int64_t>(1, kLogitsBytes / (vocab * int64_t{sizeof(float)}));
+}
 
 }  // namespace
 
@@ -27,18 +35,24 @@ std::vector<ScoreWindow> make_windows(std::span<const int32_t> tokens, int64_t w
 }
 
 Scorer::Scorer(const SchedulerConfig& config, DriverLinks links,
-               const std::vector<ScoreWindow>& windows)
+               const std::vector<ScoreWindow>& windows, LogitsWish logits)
     : config_(config),
       links_(std::move(links)),
       windows_(windows),
+      logits_(std::move(logits)),
       scores_(windows.size()),
-      chunk_rows_(std::min(config.prefill_tokens, max_step_samples(config))) {
+      chunk_rows_(std::min(config.prefill_tokens, max_step_samples(config))),
+      most_under_way_(std::numeric_limits<int64_t>::max()) {
+  if (logits_.take) {
+    chunk_rows_ = std::min(chunk_rows_, most_rows_with_logits(logits_.vocab));
+    most_under_way_ = config.stages + 2;
+  }
   size_t longest = 1;
   for (const ScoreWindow& window : windows) longest = std::max(longest, window.tokens.size());
   blocks_per_window_ = ceil_divide(static_cast<int64_t>(longest), config.kv_block_tokens);
   CHECK(blocks_per_window_ <= config.kv_blocks, Exit::kNoPlan,
-        "a window of {} tokens needs {} KV blocks, the plan has {}", longest, blocks_per_window_,
-        config.kv_blocks);
+        "a window of {} tokens needs {} KV blocks, the plan has {}: --window makes it shorter",
+        longest, blocks_per_window_, config.kv_blocks);
   // One window more than stages keeps all stages busy; blocks limit it.
   const int64_t slots = std::min<int64_t>(config.kv_blocks / blocks_per_window_, config.stages + 1);
   for (int32_t slot = 0; slot < slots; ++slot) free_slots_.push_back(slot);
@@ -70,24 +84,34 @@ Step Scorer::chunk_of(size_t window, int32_t slot, int64_t position, int64_t row
     step.block_table.push_back(static_cast<int32_t>(slot * blocks_per_window_ + block));
   step.ranges.push_back({static_cast<int64_t>(window), static_cast<int32_t>(rows),
                          static_cast<int32_t>(position), blocks, false});
+  step.wants_logits = logits_.take != nullptr;
   return step;
 }
 
 bool Scorer::send_next() {
   bool moved = false;
-  while (next_window_ < windows_.size() && !free_slots_.empty()) {
-    const int32_t slot = free_slots_.front();
-    free_slots_.pop_front();
-    const auto size = static_cast<int64_t>(windows_[next_window_].tokens.size());
-    for (int64_t at = 0; at < size; at += chunk_rows_) {
-      const int64_t rows = std::min(chunk_rows_, size - at);
-      links_.start(pack(chunk_of(next_window_, slot, at, rows)));
-      under_way_.push_back({next_window_, slot, at + rows == size});
+  while (next_window_ < windows_.size() && std::ssize(under_way_) < most_under_way_) {
+    if (next_position_ == 0) {
+      if (free_slots_.empty()) break;
+      slot_ = free_slots_.front();
+      free_slots_.pop_front();
     }
-    ++next_window_;
+    send_chunk();
     moved = true;
   }
   return moved;
+}
+
+void Scorer::send_chunk() {
+  const auto size = static_cast<int64_t>(windows_[next_window_].tokens.size());
+  const int64_t rows = std::min(chunk_rows_, size - next_position_);
+  links_.start(pack(chunk_of(next_window_, slot_, next_position_, rows)));
+  next_position_ += rows;
+  const bool last = next_position_ == size;
+  under_way_.push_back({next_window_, slot_, last});
+  if (!last) return;
+  next_position_ = 0;
+  ++next_window_;
 }
 
 bool Scorer::receive() {
@@ -100,6 +124,7 @@ bool Scorer::receive() {
     under_way_.pop_front();
     for (float score : result.scores) scores_[chunk.window].log_likelihood += score;
     scores_[chunk.window].tokens += static_cast<int64_t>(result.scores.size());
+    if (logits_.take && !result.scores.empty()) logits_.take(chunk.window, result.logits);
     if (chunk.last) free_slots_.push_back(chunk.slot);
     moved = true;
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -32,10 +33,20 @@ struct WindowScore {
 std::vector<ScoreWindow> make_windows(std::span<const int32_t> tokens, int64_t window,
                                       int64_t stride);
 
+/// Who wants to see the distributions themselves. Called on the MPI thread with logits [rows,
+/// vocab] of the next scored tokens: windows in order, tokens in order.
+struct LogitsWish {
+  std::function<void(size_t window, std::span<const float> logits)> take;  ///< empty: nobody
+  int64_t vocab = 0;
+};
+
 class Scorer : public Conductor {
  public:
   /// Windows must fit into the pipeline's blocks one by one; as many as fit are under way at once.
-  Scorer(const SchedulerConfig& config, DriverLinks links, const std::vector<ScoreWindow>& windows);
+  /// Where logits are wanted, chunks are small and few under way, so that memory stays bounded:
+  /// some 16 MiB of logits for each stage, and for two chunks more.
+  Scorer(const SchedulerConfig& config, DriverLinks links, const std::vector<ScoreWindow>& windows,
+         LogitsWish logits = {});
 
   bool poll() override;
   bool done() const override { return stopped_ && sending_ == 0; }
@@ -44,14 +55,17 @@ class Scorer : public Conductor {
 
  private:
   bool send_next();
+  void send_chunk();
   bool receive();
   Step chunk_of(size_t window, int32_t slot, int64_t position, int64_t rows);
 
   SchedulerConfig config_;
   DriverLinks links_;
   const std::vector<ScoreWindow>& windows_;
+  LogitsWish logits_;
   std::vector<WindowScore> scores_;
-  int64_t chunk_rows_;  ///< of a step: all its rows may be scored
+  int64_t chunk_rows_;      ///< of a step: all its rows may be scored
+  int64_t most_under_way_;  ///< steps
   int64_t blocks_per_window_ = 0;
   std::deque<int32_t> free_slots_;  ///< ranges of blocks, one per window under way
   struct UnderWay {
@@ -60,7 +74,9 @@ class Scorer : public Conductor {
     bool last;  ///< chunk of its window
   };
   std::deque<UnderWay> under_way_;  ///< steps in the order in which they come back
-  size_t next_window_ = 0;
+  size_t next_window_ = 0;          ///< the one whose chunks are being sent
+  int64_t next_position_ = 0;       ///< in that window; 0: it has no slot yet
+  int32_t slot_ = 0;                ///< that window's
   int64_t next_step_ = 0;
   int sending_ = 0;
   bool stopped_ = false;

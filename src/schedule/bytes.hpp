@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -13,6 +14,11 @@
 #include "kernels/check.hpp"
 
 namespace llmpq {
+
+/// Lists of these are copied as they lie in memory: logits are many.
+template <typename T>
+constexpr bool kAsInMemory = std::endian::native == std::endian::little&& std::is_arithmetic_v<T> &&
+                             !std::is_same_v<T, bool>;
 
 class ByteWriter {
  public:
@@ -28,7 +34,12 @@ class ByteWriter {
   template <typename T>
   void put(const std::vector<T>& values) {
     put(static_cast<uint64_t>(values.size()));
-    for (const T& value : values) put(value);
+    if constexpr (kAsInMemory<T>) {
+      const auto bytes = std::as_bytes(std::span(values));
+      bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    } else {
+      for (const T& value : values) put(value);
+    }
   }
   std::vector<std::byte> take() { return std::move(bytes_); }
 
@@ -68,7 +79,13 @@ class ByteReader {
   requires std::is_arithmetic_v<T>
   void get(std::vector<T>& values) {
     values.resize(get_count(sizeof(T)));
-    for (T& value : values) get(value);
+    if constexpr (kAsInMemory<T>) {
+      const size_t size = values.size() * sizeof(T);
+      if (size > 0) std::memcpy(values.data(), bytes_.data(), size);
+      bytes_ = bytes_.subspan(size);
+    } else {
+      for (T& value : values) get(value);
+    }
   }
   /// The length of a list whose elements take at least `element_bytes` each: a length that the
   /// remaining bytes cannot hold is refused before anything is allocated.

@@ -245,7 +245,13 @@ void Stage::score_targets(const Step& step, const Rows& rows) {
           target, config_.vocab);
     targets.push_back(target);
   }
-  if (!targets.empty()) result_.scores = chooser_->score(targets, workspace_->logits, context_);
+  if (targets.empty()) return;
+  result_.scores = chooser_->score(targets, workspace_->logits, context_);
+  if (!step.wants_logits) return;
+  result_.logits.resize(targets.size() * static_cast<size_t>(config_.vocab));
+  backend_.copy_to_host(context_, result_.logits.data(), workspace_->logits,
+                        static_cast<int64_t>(result_.logits.size() * sizeof(float)));
+  context_.synchronize();
 }
 
 }  // namespace llmpq

@@ -41,6 +41,8 @@ Step full_step() {
   step.tokens = {7, 8, 9, 2147483647};
   step.ranges = {{11, 1, 31, 2, true}, {int64_t{1} << 40, 3, 0, 1, false}};
   step.block_table = {4, 0, 9};
+  step.targets = {-1, 5, 6, 7};
+  step.wants_logits = true;
   step.starts = {full_start(int64_t{1} << 40), SequenceStart{}};
   step.ends = {3, -1};
   return step;
@@ -55,6 +57,8 @@ StepResult full_result() {
   result.top_counts = {0, 2};
   result.top_token_ids = {6, 9};
   result.top_logprobs = {-0.25f, -3.5f};
+  result.scores = {-1.5f};
+  result.logits = {0.5f, -7.25f, 1e-30f};
   return result;
 }
 
@@ -112,6 +116,8 @@ TEST(Step, ComesBackAsItWasSent) {
   EXPECT_EQ(got.lane, sent.lane);
   EXPECT_EQ(got.tokens, sent.tokens);
   EXPECT_EQ(got.block_table, sent.block_table);
+  EXPECT_EQ(got.targets, sent.targets);
+  EXPECT_EQ(got.wants_logits, sent.wants_logits);
   EXPECT_EQ(got.ends, sent.ends);
   ASSERT_EQ(got.ranges.size(), sent.ranges.size());
   for (size_t i = 0; i < sent.ranges.size(); ++i) {
@@ -148,6 +154,8 @@ TEST(StepResult, ComesBackAsItWasSent) {
   EXPECT_EQ(got.top_counts, sent.top_counts);
   EXPECT_EQ(got.top_token_ids, sent.top_token_ids);
   EXPECT_EQ(got.top_logprobs, sent.top_logprobs);
+  EXPECT_EQ(got.scores, sent.scores);
+  EXPECT_EQ(got.logits, sent.logits);
 }
 
 TEST(Step, EveryTruncationIsRefused) {

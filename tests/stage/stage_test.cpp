@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "kernels/check.hpp"
 #include "layer/test_model.hpp"
 #include "plan/memory_model.hpp"
@@ -151,6 +153,30 @@ TEST_F(StageTest, ScoresTargetsWithoutASampler) {
   ASSERT_EQ(result.scores.size(), 2u);
   for (const float score : result.scores) EXPECT_LT(score, 0.0f);
   EXPECT_TRUE(result.tokens.empty());
+  EXPECT_TRUE(result.logits.empty());
+}
+
+/// Whole rows come back where they are wanted, and the scores are those of their softmax.
+TEST_F(StageTest, GivesTheLogitsOfScoredRows) {
+  const Plan plan = solve(request(1), Strategy::kJoint).plan;
+  Stage only = load(plan, 0);
+  Step step;
+  step.tokens = {5, 6, 7};
+  step.ranges = {{1, 3, 0, 1, false}};
+  step.block_table = {0};
+  step.targets = {6, -1, 8};
+  step.wants_logits = true;
+  only.run(step, {});
+  const StepResult result = only.take_result();
+  const auto vocab = static_cast<size_t>(checkpoint_->config().vocab);
+  ASSERT_EQ(result.logits.size(), 2 * vocab);
+  const size_t targets[] = {6, 8};
+  for (size_t row = 0; row < 2; ++row) {
+    double sum = 0;
+    for (size_t i = 0; i < vocab; ++i) sum += std::exp(result.logits[row * vocab + i]);
+    EXPECT_NEAR(result.scores[row], result.logits[row * vocab + targets[row]] - std::log(sum),
+                1e-5);
+  }
 }
 
 }  // namespace
