@@ -29,11 +29,6 @@ namespace {
 
 constexpr int64_t kBlockTokens = 16;
 
-DType kv_type_of(const Job& job, const ModelConfig& config) {
-  return job.kv_cache_dtype.value_or(format_16bit(config) == Format::kF16 ? DType::kF16
-                                                                          : DType::kBf16);
-}
-
 std::string cluster_table(const Cluster& cluster) {
   Table table({"node", "GPUs", "memory each", "GB/s", "TFLOP/s", "link GB/s", "source"});
   for (const ClusterNode& node : cluster.nodes)
@@ -117,7 +112,7 @@ PlanRequest cluster_request(const Job& job, const Cluster& cluster, const ModelC
                       .ranks = {},
                       .device_links = true,
                       .max_model_len = job.max_model_len.value_or(tokens),
-                      .kv_type = kv_type_of(job, config),
+                      .kv_type = kv_cache_type(job, config),
                       .kv_block_tokens = kBlockTokens,
                       .workload = {cluster.workload.prompts, tokens},
                       .wishes = plan_wishes(job)};

@@ -90,14 +90,18 @@ std::unique_ptr<Checkpoint> open_model(const Job& job) {
   return open_checkpoint(job.model);
 }
 
+DType kv_cache_type(const Job& job, const ModelConfig& config) {
+  return job.kv_cache_dtype.value_or(format_16bit(config) == Format::kF16 ? DType::kF16
+                                                                          : DType::kBf16);
+}
+
 Input load_input(const Mpi& mpi, const Job& job) {
   Input input;
   mpi.agreed([&] {
     input.checkpoint = open_model(job);
     const ModelConfig& config = input.checkpoint->config();
     input.max_model_len = context_length(job, config);
-    input.kv_type = job.kv_cache_dtype.value_or(
-        format_16bit(config) == Format::kF16 ? DType::kF16 : DType::kBf16);
+    input.kv_type = kv_cache_type(job, config);
   });
   mpi.agreed_on_long([&] {
     if (mpi.rank() != 0) return;

@@ -35,6 +35,8 @@ struct Input {
 
 /// The weights of --model, or what --load-format says stands for them. Error(kModel).
 std::unique_ptr<Checkpoint> open_model(const Job& job);
+/// --kv-cache-dtype, or the checkpoint's 16-bit type.
+DType kv_cache_type(const Job& job, const ModelConfig& config);
 /// Collective. Error(kModel), (kPrompts) or (kUsage).
 Input load_input(const Mpi& mpi, const Job& job);
 

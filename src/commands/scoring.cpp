@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "base/file.hpp"
-#include "commands/share.hpp"
 #include "kernels/check.hpp"
 
 namespace llmpq {
@@ -39,6 +39,20 @@ Job scoring_job(const Job& job) {
   return scoring;
 }
 
+Job scoring_job(const Job& job, std::vector<Format> formats) {
+  Job scoring = scoring_job(job);
+  scoring.plan.clear();
+  scoring.save_plan.clear();
+  scoring.save_problem.clear();
+  scoring.strategy = Strategy::kJoint;
+  scoring.mix = Job{}.mix;
+  scoring.theta.reset();
+  scoring.average_bits.reset();
+  scoring.max_perplexity_increase.clear();
+  scoring.format = std::move(formats);
+  return scoring;
+}
+
 void measure_windows(const std::vector<ScoreWindow>& windows, Input& input) {
   size_t longest = 0;
   for (const ScoreWindow& window : windows) longest = std::max(longest, window.tokens.size());
@@ -50,6 +64,10 @@ void measure_windows(const std::vector<ScoreWindow>& windows, Input& input) {
 std::vector<WindowScore> score_windows(const Mpi& mpi, const ScoringRun& run) {
   Share share = load_share(
       mpi, {.job = run.job, .input = run.input, .machines = run.machines, .plan = run.plan});
+  return score_windows(mpi, share, run);
+}
+
+std::vector<WindowScore> score_windows(const Mpi& mpi, Share& share, const ScoringRun& run) {
   if (share.stage) share.stage->observe(run.observer);
   std::vector<WindowScore> scores;
   or_abort(mpi, [&] {
@@ -57,7 +75,7 @@ std::vector<WindowScore> score_windows(const Mpi& mpi, const ScoringRun& run) {
     std::optional<Scorer> scorer;
     if (mpi.rank() == 0)
       scorer.emplace(scheduler_config(run.plan), make_driver_links(mpi, run.plan.pipelines[0]),
-                     run.windows);
+                     run.windows, run.logits);
     run_share(
         mpi, share, run.plan,
         {.bell = bell, .conductor = scorer ? &*scorer : nullptr, .tick = {}, .timeline = nullptr});
@@ -73,6 +91,22 @@ TotalScore total(const std::vector<WindowScore>& scores) {
     sum.tokens += score.tokens;
   }
   return sum;
+}
+
+Estimate loss_of(const std::vector<WindowScore>& scores) {
+  std::vector<GroupSum> groups;
+  for (const WindowScore& score : scores)
+    groups.push_back({-score.log_likelihood, static_cast<double>(score.tokens)});
+  return mean_of_groups(groups);
+}
+
+Estimate loss_increase(const std::vector<WindowScore>& base,
+                       const std::vector<WindowScore>& scores) {
+  std::vector<GroupSum> groups;
+  for (size_t i = 0; i < base.size(); ++i)
+    groups.push_back(
+        {base[i].log_likelihood - scores[i].log_likelihood, static_cast<double>(base[i].tokens)});
+  return mean_of_groups(groups);
 }
 
 }  // namespace llmpq

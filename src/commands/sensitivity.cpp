@@ -53,11 +53,7 @@ std::vector<ScoreWindow> read_windows(const Job& job, const Input& input) {
 /// The windows scored with these formats; other options of the job say where layers go.
 std::vector<WindowScore> score(const Bench& bench, const std::vector<Format>& formats,
                                LayerObserver* observer, Plan* used = nullptr) {
-  Job job = scoring_job(bench.job);
-  job.plan.clear();
-  job.save_plan.clear();
-  job.strategy = Strategy::kJoint;
-  job.format = formats;
+  const Job job = scoring_job(bench.job, formats);
   const Plan plan = decide(bench.mpi, job, bench.input, bench.machines).plan;
   if (used) *used = plan;
   return score_windows(bench.mpi, {.job = job,
@@ -103,20 +99,10 @@ std::vector<ByFormat> gather_omega(const Bench& bench, const Plan& plan,
   return omega;
 }
 
-/// Mean loss of a token over the one of `base`, with its standard error, paired over the windows.
 CalibrationRun compare(const std::vector<WindowScore>& base, const std::vector<WindowScore>& scores,
                        const std::vector<Format>& formats) {
-  const auto tokens = static_cast<double>(total(base).tokens);
-  const double mean = (total(base).log_likelihood - total(scores).log_likelihood) / tokens;
-  double squared = 0;
-  for (size_t i = 0; i < base.size(); ++i) {
-    const double excess = base[i].log_likelihood - scores[i].log_likelihood -
-                          mean * static_cast<double>(base[i].tokens);
-    squared += excess * excess;
-  }
-  const auto count = static_cast<double>(base.size());
-  const double error = count < 2 ? 0 : std::sqrt(squared * count / (count - 1)) / tokens;
-  return {formats, mean, error};
+  const Estimate increase = loss_increase(base, scores);
+  return {formats, increase.value, increase.error.value_or(0)};
 }
 
 /// The runs with rounded weights and what they teach; rank 0's result counts. Collective.

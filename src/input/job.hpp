@@ -39,6 +39,8 @@ struct Job {
   std::filesystem::path file;                ///< inspect: the file to show
   ConvertTo to = ConvertTo::kAuto;           ///< convert
   std::filesystem::path text;                ///< eval: UTF-8 text to score
+  std::filesystem::path tasks;               ///< eval: JSONL, for read_tasks()
+  bool divergence = false;                   ///< eval: compare with the unquantized model
   std::optional<int64_t> window;             ///< eval: tokens of a window; auto: the context
   std::optional<int64_t> stride;             ///< eval: tokens between windows; auto: half of one
   bool overwrite = false;

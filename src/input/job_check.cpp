@@ -19,9 +19,8 @@ std::vector<std::string> required_by(const Job& job, Command command) {
                                                         : std::vector<std::string>{};
     case Command::kProfile:
     case Command::kBench:
-      return {"model"};
     case Command::kEval:
-      return {"model", "text"};
+      return {"model"};
     case Command::kSensitivity:
       return {"model", "save-sensitivity"};
     case Command::kConvert:
@@ -86,8 +85,12 @@ std::optional<double> parse_percent(std::string_view text) {
 void check_job(const Job& job, Command command) {
   check_required(job, command);
   check_quality(job);
-  CHECK(command != Command::kSensitivity || job.text.empty() != job.prompts.empty(), Exit::kUsage,
-        "sensitivity needs --text FILE or --prompts FILE, one of them, to see what the model sees");
+  CHECK(command != Command::kSensitivity || !job.text.empty() || !job.prompts.empty(), Exit::kUsage,
+        "sensitivity needs --text FILE or --prompts FILE to see what the model sees");
+  CHECK(command != Command::kEval || !job.text.empty() || !job.tasks.empty(), Exit::kUsage,
+        "eval needs --text FILE or --tasks FILE, or both, to see what the model makes of it");
+  CHECK(command != Command::kEval || !job.divergence || !job.text.empty(), Exit::kUsage,
+        "divergence compares what two models make of a text: give --text FILE too");
   CHECK(job.rows.empty() || job.shard.empty(), Exit::kUsage,
         "rows is \"{}\" and shard is \"{}\": give only one of them", job.rows, job.shard);
   CHECK(job.sampling.min_tokens <= job.sampling.max_tokens, Exit::kUsage,

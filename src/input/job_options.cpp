@@ -19,11 +19,10 @@ constexpr unsigned kCheck = bit(Command::kCheck);
 constexpr unsigned kSensitivity = bit(Command::kSensitivity);
 constexpr unsigned kProfile = bit(Command::kProfile);
 constexpr unsigned kBench = bit(Command::kBench);
-constexpr unsigned kJobs = kGenerate | kPlan;          // what a generate job is
-constexpr unsigned kPlanned = kJobs | kEval | kBench;  // commands that leave formats to the plan
+constexpr unsigned kJobs = kGenerate | kPlan | kEval;  // what a generate job is
+constexpr unsigned kPlanned = kJobs | kBench;          // commands that leave formats to the plan
 constexpr unsigned kChooses = kGenerate | kBench;      // commands that choose tokens
-constexpr unsigned kScores = kEval | kSensitivity;
-constexpr unsigned kRuns = kJobs | kScores | kBench;  // model, machine and plan of any run
+constexpr unsigned kRuns = kPlanned | kSensitivity;    // model, machine and plan of any run
 constexpr unsigned kMachines = kRuns | kCheck | kProfile;
 constexpr double kMaxInt32 = std::numeric_limits<int32_t>::max();
 
@@ -95,15 +94,6 @@ std::vector<Option> files() {
       {"prompt-window", group, kGenerate, "prompts",
        "So many tokenized prompts are in memory at once, whatever the file's size.",
        integer(&Job::prompt_window, {1, 1 << 20})},
-      {"text", group, kScores, "FILE", "UTF-8 text whose tokens are scored, as its bytes are.",
-       single(ValueType::kPath, &Job::text)},
-      {"window", group, kScores, "tokens",
-       "Tokens that are computed together, the later ones with the earlier ones as context; auto: "
-       "the model's context.",
-       integer(&Job::window, {2, kMaxInt32})},
-      {"stride", group, kEval, "tokens",
-       "Tokens from one window to the next; each token is scored once. auto: half a window.",
-       integer(&Job::stride, {1, kMaxInt32})},
       {"text-layout", group, kGenerate, "",
        "How /text is stored: variable-length strings, or UTF-8 bytes with /text/row_splits, which "
        "HDF5 can compress.",
@@ -145,7 +135,7 @@ std::vector<Option> sampling() {
       {"seed", group, kChooses | kSensitivity, "",
        "Seed of the job; a row's own seed is made from it and the row's index in the file.",
        integer(&Job::seed, {0, 9223372036854775807.0})},
-      {"stop", group, kGenerate, "TEXT", "End a text before this string. May be repeated.",
+      {"stop", group, kGenerate | kEval, "TEXT", "End a text before this string. May be repeated.",
        single(ValueType::kText, &Sampling::stop)},
       {"stop-token-ids", group, kGenerate, "ID,ID,...", "End a text with one of these tokens too.",
        [] {
@@ -202,7 +192,7 @@ std::vector<Option> machine() {
        integer(&Job::threads, {1, 4096})},
       {"isa", group, kMachines, "", "Instruction set of the CPU kernels; auto: the best there is.",
        choice(&Job::isa, {"auto", "plain", "avx2", "vnni", "amx"})},
-      {"link", group, kChooses | kScores | kCheck, "",
+      {"link", group, kChooses | kEval | kSensitivity | kCheck, "",
        "What carries activations; auto: NCCL where every stage has a GPU of its own, else MPI "
        "through host memory.",
        choice(&Job::link, kLinks)},
@@ -351,8 +341,8 @@ std::string_view name(Command command) {
 const std::vector<Option>& options() {
   static const std::vector<Option> list = [] {
     std::vector<Option> all;
-    for (auto part : {files, life_options, sampling, machine, plan, view_options, profile,
-                      quantizer_options, sensitivity_options, reports})
+    for (auto part : {files, eval_options, life_options, sampling, machine, plan, view_options,
+                      profile, quantizer_options, sensitivity_options, reports})
       for (Option& option : part()) all.push_back(std::move(option));
     for (Option& option : bench_options(all)) all.push_back(std::move(option));
     return all;

@@ -51,6 +51,8 @@ struct Option {
 
 constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
 
+/// What eval (and sensitivity) score. Part of options().
+std::vector<Option> eval_options();
 /// Those that only sensitivity has. Part of options().
 std::vector<Option> sensitivity_options();
 /// Those that only bench has; `others` has what it takes one of, and bench several. Part of

@@ -72,19 +72,20 @@ FeedBatch Feed::read(int64_t max_rows) {
   while (!at_end() && samples_left(next_row_).empty()) ++next_row_;
   if (at_end()) return batch;
   const int64_t count = std::min(max_rows, setup_.rows.end - next_row_);
-  for (Prompt& prompt : prompts_.read(next_row_, count, setup_.defaults)) add(prompt, batch);
+  for (Prompt& prompt : prompts_.read(next_row_, count, setup_.defaults))
+    add_requests(prompt, samples_left(prompt.row), tokenizer_, setup_, batch);
   next_row_ += count;
   return batch;
 }
 
-void Feed::add(Prompt& prompt, FeedBatch& batch) const {
-  const std::vector<int32_t> samples = samples_left(prompt.row);
+void add_requests(Prompt& prompt, const std::vector<int32_t>& samples, const Tokenizer* tokenizer,
+                  const FeedSetup& setup, FeedBatch& batch) {
   if (samples.empty()) return;
   try {
-    std::vector<int32_t> tokens = tokens_of(prompt, tokenizer_, setup_);
-    check_ids(tokens, setup_.vocab);
-    fit_context(tokens, prompt.sampling, setup_);
-    const uint64_t seed = prompt.sampling.seed.value_or(row_seed(setup_.job_seed, prompt.row));
+    std::vector<int32_t> tokens = tokens_of(prompt, tokenizer, setup);
+    check_ids(tokens, setup.vocab);
+    fit_context(tokens, prompt.sampling, setup);
+    const uint64_t seed = prompt.sampling.seed.value_or(row_seed(setup.job_seed, prompt.row));
     for (int32_t sample : samples)
       batch.requests.push_back({prompt.row, sample, tokens, prompt.sampling, seed});
   } catch (const Error& error) {

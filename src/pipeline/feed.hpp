@@ -48,6 +48,11 @@ class RequestSource {
   virtual FeedBatch read(int64_t max_rows) = 0;
 };
 
+/// Adds the prompt's samples to the batch: as requests, or as finished rows in error. `tokenizer`
+/// may be null if the prompt has token ids.
+void add_requests(Prompt& prompt, const std::vector<int32_t>& samples, const Tokenizer* tokenizer,
+                  const FeedSetup& setup, FeedBatch& batch);
+
 class Feed final : public RequestSource {
  public:
   /// `tokenizer` may be null if the file holds token ids.
@@ -58,7 +63,6 @@ class Feed final : public RequestSource {
 
  private:
   std::vector<int32_t> samples_left(int64_t row) const;
-  void add(Prompt& prompt, FeedBatch& batch) const;
 
   const PromptsFile& prompts_;
   const Tokenizer* tokenizer_;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "plan/search.hpp"
 #include "plan_fixture.hpp"
 
@@ -31,6 +33,23 @@ TEST(Questions, TheLargestBatch) {
     EXPECT_FALSE(fits(request)) << *answer.value;
   }
   EXPECT_GT(limited, 1);
+}
+
+/// A token of a head takes head_dim bytes and a scale in int8, and twice head_dim bytes in bf16.
+TEST(Questions, ACacheInInt8HoldsMore) {
+  const PlanCase c;
+  PlanRequest request = c.request({12000, 12000});
+  request.wishes.formats = {Format::kBf16};
+  std::map<DType, int> batch;
+  for (const DType type : {DType::kF32, DType::kBf16, DType::kInt8}) {
+    request.kv_type = type;
+    const Answer answer = largest_batch(request, kStrategy);
+    ASSERT_TRUE(answer.value);
+    expect_fits(request, *answer.plan);
+    batch[type] = static_cast<int>(*answer.value);
+  }
+  EXPECT_LT(batch[DType::kF32], batch[DType::kBf16]);
+  EXPECT_LT(batch[DType::kBf16], batch[DType::kInt8]);
 }
 
 TEST(Questions, TheLongestContext) {

@@ -1,0 +1,29 @@
+// The figures of eval, for people and as JSON, each with its uncertainty.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "commands/eval_divergence.hpp"
+#include "commands/eval_tasks.hpp"
+
+namespace llmpq {
+
+/// What came out. Text and tasks may each be missing.
+struct EvalReport {
+  std::string formats;                 ///< of the plan's layers
+  std::vector<WindowScore> scores;     ///< by window; empty without a text
+  std::vector<WindowScore> reference;  ///< the unquantized model's; empty without --divergence
+  std::vector<WindowDivergence> divergence;
+  std::vector<Task> tasks;
+  std::vector<TaskOutcome> outcomes;  ///< by task
+};
+
+/// Lines with one standard error each; shares of tasks with Wilson's 95 % interval.
+std::string describe(const EvalReport& report);
+/// One object: perplexity, tokens, standard_error, log_likelihood, windows [[tokens,
+/// log_likelihood]]; divergence; accuracy. A standard error is null with one window alone.
+std::string to_json(const EvalReport& report);
+
+}  // namespace llmpq
