@@ -27,7 +27,7 @@ CommandLine parse_command_line(const std::vector<std::string>& words);
 std::string help_text();
 /// `llmpq --help models`: the table of model families, as it stands in the README.
 std::string models_text();
-/// `llmpq COMMAND --help`: every option in groups, with unit and default.
+/// `llmpq COMMAND --help`: a manual page, with every option in groups, its unit and default.
 std::string help_text(Command command);
 /// "llmpq 0.1.0".
 std::string version_text();

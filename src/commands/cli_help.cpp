@@ -1,9 +1,14 @@
 // Help texts, made from the list of options.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "commands/cli.hpp"
+#include "commands/cli_pages.hpp"
 #include "input/families.hpp"
 #include "input/job_options.hpp"
 
@@ -81,92 +86,64 @@ std::string option_help(const Option& option) {
          wrap(option.help + choices_note(option) + default_text(option), 8);
 }
 
-constexpr std::string_view kExitCodes =
-    "EXIT CODES\n"
-    "  0 all rows done       4 model            7 GPU\n"
-    "  1 internal error      5 prompts          8 MPI\n"
-    "  2 usage               6 output          10 rows failed (--strict)\n"
-    "  3 no plan fits       75 stopped early, all is saved: start it again with --resume\n";
+constexpr std::array kCommands{Command::kGenerate,    Command::kPlan,    Command::kEval,
+                               Command::kConvert,     Command::kInspect, Command::kCheck,
+                               Command::kSensitivity, Command::kProfile, Command::kBench};
 
 constexpr std::string_view kJobNote =
     "JOB is a TOML file whose keys are the flags below without the dashes. Flags beat the file, "
     "a later flag beats an earlier one. Relative paths start at the job file's folder in the "
-    "file, and at the working directory in flags.";
+    "file, and at the working directory in flags. --print-config prints such a file.";
 
-struct Page {
-  std::string_view summary;
-  std::string_view synopsis;
-  std::string_view description;
-};
-
-Page page(Command command) {
-  switch (command) {
-    case Command::kGenerate:
-      return {
-          "generate text for the rows of a prompts file",
-          "llmpq generate [JOB] [--key value ...]\n"
-          "  mpirun -n 3 llmpq generate job.toml --output answers.h5",
-          "Each MPI rank holds some layers of the model; rank 0 plans, reads prompts and writes "
-          "outputs. The result has the prompts' rows in their order."};
-    case Command::kPlan:
-      return {"print the plan that generate would run, without running it",
-              "llmpq plan [JOB] [--key value ...]\n"
-              "  mpirun -n 3 llmpq plan job.toml --format w4 --save-plan plan.json",
-              "Prints which layers each rank gets, in which formats, and the bytes that it needs. "
-              "Takes generate's job files."};
-    case Command::kEval:
-      return {"perplexity of a text under the plan that generate would run",
-              "llmpq eval [JOB] --text FILE [--key value ...]\n"
-              "  mpirun -n 3 llmpq eval job.toml --text heldout.txt --format w4",
-              "Cuts the text's tokens into windows and scores each token once, but the first; "
-              "special tokens are added once, at the beginning."};
-    case Command::kConvert:
-      return {"convert prompts and outputs between HDF5, JSONL, text and CSV",
-              "llmpq convert --input FILE ... --output FILE\n"
-              "  llmpq convert --input prompts.jsonl --output prompts.h5",
-              "The kinds of the files follow from their names: .h5, .jsonl, .txt, .csv. Several "
-              "inputs are the shards of one output, or files of prompts that are put in a row."};
-    case Command::kInspect:
-      return {"show a prompts file or an output, also of a running or killed job",
-              "llmpq inspect FILE [--json]\n"
-              "  llmpq inspect answers.h5",
-              "Needs no mpirun. Where the output is not complete it shows OUTPUT.part."};
-    case Command::kCheck:
-      return {"show what each rank would compute on, and what would go wrong",
-              "llmpq check [JOB] [--key value ...]\n"
-              "  srun llmpq check job.toml",
-              "Binds every rank as generate would, measures transfers between ranks and to GPUs, "
-              "and opens the model if one is given. Exit code 0, or that of the first error that "
-              "generate would stop with. Takes generate's job files."};
-    case Command::kProfile:
-      return {"measure how long the model's layers take on each rank's device",
-              "llmpq profile [JOB] [--key value ...]\n"
-              "  mpirun -n 3 llmpq profile --model DIR --load-format dummy --save-profile p.json",
-              "Times layers in every format the job allows, embedding, head and links, on made-up "
-              "weights of the model's shape; prints speeds and the error of the latency model that "
-              "is fitted to them, and keeps it for the jobs to come. Takes generate's job files."};
-    case Command::kBench:
-      return {
-          "how fast a job would run, without a dataset",
-          "llmpq bench [JOB] [--key value ...]\n"
-          "  mpirun -n 3 llmpq bench --model DIR --load-format dummy --input-len 512 "
-          "--output-len 128 --num-prompts 64",
-          "Runs random prompts through the pipeline that generate would run and writes nothing. "
-          "Prints tokens per second, how each stage spent its time (computing, waiting for "
-          "activations on their way, idle), and which shares of the memory's speed (MBU) and of "
-          "the arithmetic's (MFU) it reached, against peaks that are measured first. Several "
-          "strategies and mixes are shown side by side. Takes generate's job files."};
-    case Command::kSensitivity:
-      return {
-          "how much each layer suffers from each weight format",
-          "llmpq sensitivity [JOB] --text FILE --save-sensitivity FILE [--key value ...]\n"
-          "  mpirun -n 3 llmpq sensitivity job.toml --text corpus.txt --save-sensitivity s.h5",
-          "Runs the unquantized model over a text (or the job's prompts) once, on all ranks as "
-          "generate would, and foresees what rounding each layer does. Then scores the text with "
-          "some layers rounded, to learn what that means for the perplexity: first each format "
-          "for all layers, then formats drawn by --seed for each layer."};
+/// A heading with lines of two columns, the right one wrapped.
+std::string columns(std::string_view heading, std::span<const HelpLine> lines) {
+  constexpr size_t kIndent = 8;
+  std::string text = fmt::format("\n{}\n", heading);
+  for (const HelpLine& line : lines) {
+    const std::string meaning = wrap(line.meaning, kIndent);
+    const bool beside = line.what.size() + 3 < kIndent;
+    text += beside ? fmt::format("  {:<{}}{}", line.what, kIndent - 2, meaning.substr(kIndent))
+                   : fmt::format("  {}\n{}", line.what, meaning);
   }
-  return {};
+  return text;
+}
+
+/// Of one command, or of all.
+std::string exit_codes(std::string_view success, std::span<const int> codes) {
+  std::vector<std::string> numbers{"0", "1", "2"};
+  for (const int code : codes) numbers.push_back(std::to_string(code));
+  std::vector<HelpLine> lines;
+  for (const std::string& number : numbers)
+    lines.push_back({number, number == "0" ? success : exit_meaning(std::stoi(number))});
+  return columns("EXIT CODES", lines);
+}
+
+std::string examples(std::span<const HelpExample> list) {
+  std::string text = "\nEXAMPLES\n";
+  for (const HelpExample& example : list)
+    text += wrap(fmt::format("{}:", example.purpose), 2) + fmt::format("    {}\n", example.line);
+  return text;
+}
+
+std::string synopsis(std::string_view lines) {
+  std::string text = "\nSYNOPSIS\n";
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    text += fmt::format("  {}\n", line);
+    lines.remove_prefix(std::min(lines.size(), line.size() + 1));
+  }
+  return text;
+}
+
+std::string options_text(Command command) {
+  std::string text = "\nOPTIONS\n", group;
+  for (const auto* option : options_of(command)) {
+    if (option->group != group)
+      text += fmt::format("{}{}\n", group.empty() ? "" : "\n", option->group);
+    group = option->group;
+    text += option_help(*option);
+  }
+  return text;
 }
 
 }  // namespace
@@ -175,14 +152,13 @@ std::string help_text() {
   std::string text =
       "llmpq generates text in bulk with a large language model over several MPI ranks, layer by\n"
       "layer at mixed bitwidths. Prompts come from HDF5 and outputs go to HDF5.\n\nCOMMANDS\n";
-  for (const Command command :
-       {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect,
-        Command::kCheck, Command::kSensitivity, Command::kProfile, Command::kBench})
-    text += fmt::format("  {:<12}{}\n", name(command), page(command).summary);
-  text += "\n  llmpq COMMAND --help    all options of a command\n";
+  for (const Command command : kCommands)
+    text += fmt::format("  {:<12}{}\n", name(command), help_page(command).summary);
+  text += "\n  llmpq COMMAND --help    all about a command\n";
   text += "  llmpq --help models     the model families\n";
-  text += "  llmpq --version\n\n";
-  return text + std::string(kExitCodes);
+  text += "  llmpq --version\n";
+  return text + columns("ENVIRONMENT", environment_lines()) +
+         exit_codes("done", help_page(Command::kGenerate).codes);
 }
 
 std::string models_text() {
@@ -193,18 +169,16 @@ std::string models_text() {
 }
 
 std::string help_text(Command command) {
-  const Page about = page(command);
-  std::string text =
-      fmt::format("llmpq {}: {}\n\nUSAGE\n  {}\n\n", name(command), about.summary, about.synopsis);
-  text += wrap(about.description, 0);
+  const HelpPage page = help_page(command);
+  std::string text = fmt::format("NAME\n  llmpq {} - {}\n", name(command), page.summary);
+  text += synopsis(page.synopsis) + "\nDESCRIPTION\n" + wrap(page.description, 2);
   const bool takes_job = command != Command::kConvert && command != Command::kInspect;
-  if (takes_job) text += "\n" + wrap(kJobNote, 0);
-  std::string group;
-  for (const auto* option : options_of(command)) {
-    if (option->group != group) text += fmt::format("\n{}\n", group = option->group);
-    text += option_help(*option);
-  }
-  return text + "\n" + std::string(kExitCodes);
+  if (takes_job) text += "\n" + wrap(kJobNote, 2);
+  text += options_text(command);
+  if (!page.files.empty()) text += columns("FILES", page.files);
+  text += exit_codes(page.success, page.codes) + examples(page.examples);
+  return text + fmt::format("\nSEE ALSO\n  llmpq --help (environment), llmpq COMMAND --help: {}\n",
+                            page.more);
 }
 
 std::string version_text() { return "llmpq " LLMPQ_VERSION; }

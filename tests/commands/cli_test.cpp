@@ -3,9 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <fstream>
+#include <sstream>
 
 #include "base/temp_folder.hpp"
+#include "commands/cli_pages.hpp"
 #include "input/job_options.hpp"
 #include "kernels/check.hpp"
 
@@ -49,12 +53,49 @@ TEST(CommandLine, HelpOfACommandHasEachOfItsOptionsOnce) {
   for (const Command command :
        {Command::kGenerate, Command::kPlan, Command::kEval, Command::kConvert, Command::kInspect,
         Command::kCheck, Command::kSensitivity, Command::kBench}) {
-    const std::string help = help_text(command);
+    std::string help = help_text(command);
+    help.erase(0, help.find("\nOPTIONS\n"));
     for (const auto& option : options()) {
       const bool has = find_option(option.name, command) != nullptr;
       const std::string start = "\n  --" + option.name;
       EXPECT_EQ(count(help, start + " ") + count(help, start + "\n"), has ? 1u : 0u)
           << name(command) << " " << option.name;
+    }
+  }
+}
+
+constexpr std::array kAll{Command::kGenerate,    Command::kPlan,    Command::kEval,
+                          Command::kConvert,     Command::kInspect, Command::kCheck,
+                          Command::kSensitivity, Command::kProfile, Command::kBench};
+
+TEST(CommandLine, HelpIsAManualPage) {
+  for (const Command command : kAll) {
+    const std::string help = help_text(command);
+    size_t at = 0;
+    for (const std::string heading :
+         {"NAME\n  llmpq ", "\nSYNOPSIS\n  llmpq ", "\nDESCRIPTION\n", "\nOPTIONS\n",
+          "\nEXIT CODES\n  0 ", "\nEXAMPLES\n", "\nSEE ALSO\n"}) {
+      at = help.find(heading, at);
+      ASSERT_NE(at, std::string::npos) << name(command) << heading;
+    }
+    for (const int code : help_page(command).codes) EXPECT_NE(exit_meaning(code), "") << code;
+    EXPECT_THAT(help_text(), HasSubstr(std::string(help_page(command).summary)));
+  }
+}
+
+/// Every example parses: its flags are the command's, their values right, and none is missing.
+TEST(CommandLine, TheExamplesOfTheHelpAreRight) {
+  for (const Command command : kAll) {
+    EXPECT_FALSE(help_page(command).examples.empty());
+    for (const HelpExample& example : help_page(command).examples) {
+      std::istringstream line{std::string(example.line)};
+      std::vector<std::string> words;
+      for (std::string word; line >> word;)
+        words.push_back(word == "job.toml" ? job_file("") : word);
+      const auto program = std::find(words.begin(), words.end(), "llmpq");
+      ASSERT_NE(program, words.end()) << example.line;
+      words.erase(words.begin(), program + 1);
+      EXPECT_EQ(parse_command_line(words).command, command) << example.line;
     }
   }
 }
