@@ -21,7 +21,7 @@ std::vector<fs::path> candidates() {
   constexpr int kMostLevels = 4;  // build/src/llmpq, build/preset/tests/tests_input
   fs::path above = program_folder();
   if (above.empty()) return {};
-  std::vector<fs::path> folders{above / "data", above.parent_path() / "share" / "llmpq"};
+  std::vector<fs::path> folders{above / "data", above.parent_path() / "share/llmpq/data"};
   for (int level = 0; level < kMostLevels; ++level) {
     above = above.parent_path();
     folders.push_back(above / "data");

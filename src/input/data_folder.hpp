@@ -9,7 +9,7 @@
 namespace llmpq {
 
 /// The folder in which `inside` ("shapes") lies: $LLMPQ_DATA; else beside the program (data,
-/// ../share/llmpq); else the folder `data` of a source tree above it. Nothing if none has it.
+/// ../share/llmpq/data); else the folder `data` of a source tree above it. Nothing if none has it.
 std::optional<std::filesystem::path> find_data_folder(const std::string& inside);
 
 /// Names in data/INSIDE, without their extensions, sorted; empty if there is no such folder.

@@ -60,7 +60,7 @@ TEST_F(FindProgram, BesideTheScriptsOfAnInstallation) {
   const ShellRun install = run_shell({"cmake", "--install", LLMPQ_BUILD, "--prefix", prefix});
   ASSERT_EQ(install.exit_code, 0) << install.out;
   EXPECT_EQ(find("prefix/share/llmpq/slurm", "none", {}).out, full("prefix/bin/llmpq"));
-  EXPECT_TRUE(fs::exists(folder_ / "prefix/share/llmpq/clusters"));
+  EXPECT_TRUE(fs::exists(folder_ / "prefix/share/llmpq/data/clusters"));
 }
 
 TEST_F(FindProgram, TheVariableBeatsAllAndPathComesLast) {
