@@ -107,6 +107,21 @@ TEST_F(Chat, GivesWhatTheRenderedPromptsGive) {
   EXPECT_EQ(rows_of({"--model", folder, "--prompts", ids}, 3), want);
 }
 
+/// Tasks may be chats too; the answer is the whole reply, unless --stop ends it.
+TEST_F(Chat, TasksAreAnsweredAsChats) {
+  const std::string tasks = scratch_.path("tasks.jsonl");
+  std::ofstream(tasks)
+      << R"({"messages": [{"role": "user", "content": "what is 16 plus 19?"}], "answer": "35"})"
+      << "\n"
+      << R"({"messages": [{"role": "user", "content": "what is 16 plus 19?"}], "answer": "36"})"
+      << "\n";
+  const ProgramRun run = run_program({"eval", "--model", model(true), "--tasks", tasks, "--chat",
+                                      "--stop", "\n", "--max-tokens", "12", "--log-level", "error"},
+                                     2);
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, testing::ContainsRegex("all +2 +1 +50.0%"));
+}
+
 TEST_F(Chat, SaysWhatIsMissing) {
   const std::string lines = scratch_.path("chat.jsonl");
   std::ofstream(lines) << kChats;
