@@ -4,14 +4,11 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
-#include "base/timer.hpp"
 #include "commands/planning_data.hpp"
-#include "commands/quality_wish.hpp"
+#include "commands/strategies.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
-#include "plan/joint.hpp"
 #include "plan/plan_json.hpp"
-#include "plan/problem_json.hpp"
 
 namespace llmpq {
 namespace {
@@ -27,11 +24,17 @@ struct Made {
   Plan plan;
   std::string reason;
   std::optional<SimulationResult> predicted;
+  std::optional<JointPlan> solution;  ///< where times made the plan
 };
+
+/// A plan from a file, and one by hand, are what they are.
+bool leaves_choices(const Job& job) {
+  return job.plan.empty() && job.strategy != Strategy::kManual;
+}
 
 /// A plan that was not made by times, and what they say of it.
 Made predicted(const PlanRequest& request, const PlanningData& data, PlanResult result) {
-  Made made{std::move(result.plan), std::move(result.reason), {}};
+  Made made{std::move(result.plan), std::move(result.reason), {}, {}};
   fill_promised_quality(data, made.plan);
   if (const std::string missing = missing_times(made.plan, data); !missing.empty()) {
     log_info("no speed is promised: {}", missing);
@@ -45,39 +48,43 @@ Made predicted(const PlanRequest& request, const PlanningData& data, PlanResult 
 
 /// Where the optimizer's rougher sums of memory say that nothing fits, solve() has the last word,
 /// and the sentence about what would fit.
-Made plan_by_memory(const PlanRequest& request, const PlanningData& data) {
-  PlanResult result = solve(request, Strategy::kJoint);
+Made plan_by_memory(const Job& job, const PlanRequest& request, const PlanningData& data) {
+  PlanResult result = solve(request, job.strategy);
   CHECK(!data.max_omega, Exit::kNoPlan,
         "{}: no plan that fits keeps the wish for quality; without it: {}", data.name,
         result.reason);
   return predicted(request, data, std::move(result));
 }
 
+/// Equal stages may have room for less than joint's quality, where nobody wished for quality.
+bool less_will_do(const Job& job, const PlanningData& data) {
+  return job.strategy == Strategy::kUniform && !data.max_omega && data.theta == 0;
+}
+
 Made plan_by_times(const Job& job, const PlanRequest& request, const PlanningData& data) {
-  const OptimizeOptions options{job.optimality_gap, job.plan_time_limit, steady_seconds};
-  auto joint = plan_jointly(request, data, options);
-  if (!joint && data.max_omega)
-    if (const auto least = least_omega_that_fits(request, data, options))
-      fail(Exit::kNoPlan, "{}", quality_that_fits(job, data, *least));
-  if (!joint) return plan_by_memory(request, data);
-  if (!job.save_problem.empty())
-    write_file_atomically(job.save_problem, to_json(joint->problem), Exit::kOutput);
-  return {std::move(joint->plan), std::move(joint->reason), std::move(joint->predicted)};
+  const auto joint = solve_jointly(job, request, data);
+  if (!joint) return plan_by_memory(job, request, data);
+  BaselineJob chosen = plan_of_strategy(job, request, data, *joint);
+  if (!chosen.made && less_will_do(job, data)) return plan_by_memory(job, request, data);
+  JointPlan made = made_plan(data, std::move(chosen));
+  return {made.plan, made.reason, made.predicted, std::move(made)};
 }
 
 Made plan_without_times(const Job& job, const PlanRequest& request,
                         const std::optional<PlanningData>& data) {
+  if (leaves_choices(job) && is_baseline(job.strategy))
+    log_info("no prompts whose lengths strategy {} could plan for: planned by memory alone",
+             name(job.strategy));
   PlanResult result = job.plan.empty() ? solve(request, job.strategy) : plan_of_file(job, request);
   result.plan.figures.simulated_s.reset();  // of a file: of other machines, maybe
-  if (!data) return {std::move(result.plan), std::move(result.reason), {}};
+  if (!data) return {std::move(result.plan), std::move(result.reason), {}, {}};
   return predicted(request, *data, std::move(result));
 }
 
 Made make_plan(const Job& job, const PlanRequest& request,
                const std::optional<PlanningData>& data) {
-  const bool joint = job.plan.empty() && job.strategy == Strategy::kJoint;
-  Made made =
-      joint && data ? plan_by_times(job, request, *data) : plan_without_times(job, request, data);
+  Made made = leaves_choices(job) && data ? plan_by_times(job, request, *data)
+                                          : plan_without_times(job, request, data);
   if (made.predicted) made.predicted->finish_s.clear();
   return made;
 }
@@ -105,9 +112,8 @@ std::string promise(const SimulationResult& predicted) {
 }  // namespace
 
 Decision decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines) {
-  const bool joint = job.plan.empty() && job.strategy == Strategy::kJoint;
-  const auto data = find_planning_data(mpi, job, input, machines,
-                                       joint ? Measuring::kAllowed : Measuring::kNever);
+  const auto data = find_planning_data(
+      mpi, job, input, machines, leaves_choices(job) ? Measuring::kAllowed : Measuring::kNever);
   Decision decision;
   std::string text;
   mpi.agreed([&] {
@@ -117,6 +123,7 @@ Decision decide(const Mpi& mpi, const Job& job, const Input& input, const Machin
     text = to_json(made.plan);
     if (!job.save_plan.empty()) write_file_atomically(job.save_plan, text, Exit::kOutput);
     decision.predicted = std::move(made.predicted);
+    decision.solution = std::move(made.solution);
   });
   decision.plan = parse_plan(mpi.broadcast(text), "the plan that rank 0 sent");
   return decision;

@@ -1,10 +1,11 @@
-// Which plan a job runs: one from a file, or what its strategy finds. Used by generate, plan, eval.
+// Which plan a job runs: one from a file, or what its strategy finds. Used by generate, plan,
+// bench, eval.
 #pragma once
 
 #include <optional>
 
 #include "commands/prepare.hpp"
-#include "schedule/simulate.hpp"
+#include "plan/joint.hpp"
 
 namespace llmpq {
 
@@ -12,10 +13,13 @@ struct Decision {
   Plan plan;
   /// On rank 0, where times are known: what the plan promises. Its events and finish_s are empty.
   std::optional<SimulationResult> predicted;
+  /// On rank 0, where times made the plan: with the problem that it solves.
+  std::optional<JointPlan> solution;
 };
 
-/// Rank 0 reads or makes the plan, logs and saves it; every rank gets it. Strategy joint measures
-/// devices where that pays (planning_data.hpp); other plans are predicted by what is known already.
+/// Rank 0 reads or makes the plan, logs and saves it; every rank gets it. Strategies measure
+/// devices where that pays (planning_data.hpp); plans of files and strategy manual are predicted by
+/// what is known already.
 /// Collective. Error(kUsage), (kNoPlan), (kModel).
 Decision decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines);
 

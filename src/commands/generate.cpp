@@ -102,7 +102,7 @@ int run_generate(const Job& job) {
                  .tick = [&](const Activity& mine) { watch.look(mine); },
                  .timeline = wanted});
   });
-  RunTimes times{started, utc_now(), share.load_s, run_timer.seconds(), {}};
+  RunTimes times{started, utc_now(), share.load_s, run_timer.seconds(), plan.figures.strategy, {}};
   if (decision.predicted) times.promised_tokens_per_s = decision.predicted->output_tokens_per_s();
   if (wanted) {
     const auto events = collect_events(mpi, timeline);

@@ -205,6 +205,7 @@ int finish_output(const Job& job, const Input& input, OutputJob& output, const D
   print_report(job, {.output = complete ? output.path : OutputPaths(output.path).part,
                      .rows = rows,
                      .work = driven.counts,
+                     .strategy = times.strategy,
                      .load_s = times.load_s,
                      .run_s = times.run_s,
                      .reading_s = driven.reading_s,

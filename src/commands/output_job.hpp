@@ -53,6 +53,7 @@ void accept_output(const Job& job);
 struct RunTimes {
   std::string started, ended;
   double load_s = 0, run_s = 0;
+  std::string strategy;                         ///< of the plan
   std::optional<double> promised_tokens_per_s;  ///< output tokens, by the plan
 };
 

@@ -12,14 +12,12 @@
 #include "commands/plan_views.hpp"
 #include "commands/prepare.hpp"
 #include "commands/quality_wish.hpp"
+#include "commands/strategies.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
-#include "plan/baseline_jobs.hpp"
 #include "plan/describe.hpp"
 #include "plan/explain.hpp"
-#include "plan/joint.hpp"
 #include "plan/plan_json.hpp"
-#include "plan/problem_json.hpp"
 #include "profile/cache.hpp"
 #include "profile/profile_json.hpp"
 #include "profile/roofline.hpp"
@@ -46,32 +44,6 @@ std::string cluster_table(const Cluster& cluster) {
                                                 cluster.network.gbps, cluster.network.latency_us);
   return fmt::format("{}: {}\n{}\n", cluster.name, gpu_counts(cluster), cluster.note) +
          table.text() + network;
-}
-
-/// Error(kNoPlan) with what was tried.
-JointPlan solved(const Job& job, const PlanRequest& request, const PlanningData& data) {
-  const OptimizeOptions options = optimize_options(job);
-  auto joint = plan_jointly(request, data, options);
-  if (joint) return std::move(*joint);
-  if (data.max_omega)
-    if (const auto least = least_omega_that_fits(request, data, options))
-      fail(Exit::kNoPlan, "{}", quality_that_fits(job, data, *least));
-  CHECK(job.format.empty(), Exit::kNoPlan,
-        "{}: the model does not fit on these GPUs in the formats asked for", data.name);
-  const MadeProblem made = make_problem(request, data);
-  fail(Exit::kNoPlan, "{}: the model does not fit on these GPUs with {}; that is proven", data.name,
-       fmt::join(made.problem.formats, ", "));
-}
-
-/// The plan of the job's strategy, at the limits on quality of the joint plan.
-JointPlan chosen_plan(const Job& job, const PlanRequest& request, const PlanningData& data,
-                      const JointPlan& joint) {
-  const Planner planner = planner_of(job.strategy);
-  if (planner == Planner::kJoint) return joint;
-  BaselineJob baseline = plan_baseline(planner, request, data, joint, optimize_options(job));
-  CHECK(baseline.made, Exit::kNoPlan, "{}: {} has no plan of joint's quality: {}", data.name,
-        name(planner), baseline.planned.note);
-  return std::move(*baseline.made);
 }
 
 std::optional<Sensitivity> cluster_sensitivity(const Job& job) {
@@ -179,16 +151,11 @@ int run_plan_cluster(const Job& job) {
   if (asks_question(job)) return answer_question(job, request);
   PlanningData data = cluster_data(job, cluster, request);
   add_quality(job, cluster_sensitivity(job), true, config, data);
-  if (job.sweep != "none") return print_sweep(job, make_joint_problem(request, data).problem);
-  const JointPlan joint = solved(job, request, data);
-  if (!job.save_problem.empty())
-    write_file_atomically(job.save_problem, to_json(joint.problem), Exit::kOutput);
+  if (asks_for_several(job)) return print_several(job, request, data);
+  const JointPlan joint = solve_or_fail(job, request, data);
   log_info("{}: {} ways to cut the work for {} GPUs in {} groups", cluster.name,
            joint.problem.batchings.size(), request.ranks.size(), joint.problem.groups.size());
-  if (job.strategy == Strategy::kAll)
-    return print_comparison(job, joint.problem,
-                            compare(request, data, joint, optimize_options(job)));
-  const JointPlan chosen = chosen_plan(job, request, data, joint);
+  const JointPlan chosen = made_plan(data, plan_of_strategy(job, request, data, joint));
   const Plan& plan = chosen.plan;
   draw_plan(job, chosen.problem, planned_of(chosen));
   const std::string changes = what_would_change(job, chosen.problem, planned_of(chosen));

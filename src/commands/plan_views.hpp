@@ -1,5 +1,5 @@
-// What plan --problem and plan --cluster show beside a plan's table: all strategies side by side,
-// the curve between quality and speed, the picture, what would change the plan.
+// What llmpq plan shows beside a plan's table: all strategies side by side, the curve between
+// quality and speed, the picture, what would change the plan.
 #pragma once
 
 #include <string>

@@ -38,7 +38,8 @@ bool emulates_speed(const Job& job) {
 
 bool asks_about_speed(const Job& job) {
   return !job.save_problem.empty() || !job.save_profile.empty() || emulates_speed(job) ||
-         job.theta || job.average_bits || !job.max_perplexity_increase.empty();
+         is_baseline(job.strategy) || job.explain || job.sweep != "none" || job.theta ||
+         job.average_bits || !job.max_perplexity_increase.empty();
 }
 
 std::string seconds_text(double seconds) { return fmt::format("{:.2g}", seconds); }

@@ -21,8 +21,8 @@ double guessed_seconds(const ModelConfig& config, const std::vector<RankReport>&
 
 /// Seconds that measuring new devices may take for such a run, 0: it does not pay.
 /// --profile-seconds if given; else 30 if that is at most a twentieth of the run; else 2, likewise,
-/// or where speeds are asked about (a wish for quality, --save-problem, --save-profile, emulated
-/// devices); else 0.
+/// or where speeds are asked about (a wish for quality, a strategy of earlier systems, --explain,
+/// --sweep, --save-problem, --save-profile, emulated devices); else 0.
 double profile_budget(const Job& job, double run_s);
 
 /// Quality (quality_wish.hpp); profiles of --profile, or kept ones, or measured within the budget;

@@ -9,14 +9,15 @@ namespace {
 
 using namespace binding;
 
-/// A list of the choices of another command's option.
+/// A list of the choices of another command's option, but for those that cannot be run.
 Binding list_of(const std::vector<Option>& others, const std::string& name,
                 std::vector<std::string> Job::*field) {
   const auto single_choice = std::find_if(
       others.begin(), others.end(), [&](const Option& option) { return option.name == name; });
   Binding list = single(ValueType::kChoice, field);
   list.commas = true;
-  list.choices = single_choice->binding.choices;
+  for (const std::string& choice : single_choice->binding.choices)
+    if (choice != llmpq::name(Strategy::kAll)) list.choices.push_back(choice);
   return list;
 }
 

@@ -1,6 +1,7 @@
 // Checks that need more than one option.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -66,8 +67,14 @@ void check_quality(const Job& job) {
         "format says which formats the layers have, and {} leaves them to the plan: give only one "
         "of them",
         wishes[0]);
-  CHECK(job.strategy == Strategy::kJoint && job.plan.empty() && job.problem.empty(), Exit::kUsage,
-        "{} is a wish for strategy joint: leave out plan, problem and other strategies", wishes[0]);
+  const auto& listed = job.strategies;
+  const bool manual =
+      job.strategy == Strategy::kManual ||
+      std::find(listed.begin(), listed.end(), name(Strategy::kManual)) != listed.end();
+  CHECK(!manual && job.plan.empty() && job.problem.empty(), Exit::kUsage,
+        "{} is a wish for strategies that choose formats: leave out plan, problem and strategy "
+        "manual",
+        wishes[0]);
 }
 
 }  // namespace
@@ -109,11 +116,15 @@ void check_job(const Job& job, Command command) {
   CHECK(job.strategy != Strategy::kManual || cuts || !job.plan.empty(), Exit::kUsage,
         "strategy manual needs --layers-per-stage N0,N1,...");
   const bool described = !job.problem.empty() || !job.cluster.empty();
-  CHECK(!is_baseline(job.strategy) || described, Exit::kUsage,
-        "strategies pipeedge, adabits, llm-pq and all need --problem FILE or --cluster FILE");
-  CHECK(command != Command::kPlan || described ||
-            (job.svg.empty() && !job.explain && job.sweep == "none"),
-        Exit::kUsage, "svg, explain and sweep need --problem FILE or --cluster FILE");
+  CHECK(job.strategy != Strategy::kAll || command == Command::kPlan, Exit::kUsage,
+        "strategy all compares plans and runs none: llmpq plan does that; to run one, name its "
+        "strategy");
+  const bool views = !job.svg.empty() || job.explain || job.sweep != "none";
+  CHECK(command != Command::kPlan || described || !job.prompts.empty() ||
+            (!is_baseline(job.strategy) && !views),
+        Exit::kUsage,
+        "strategies pipeedge, adabits, llm-pq and all, svg, explain and sweep plan for the lengths "
+        "of prompts: give --prompts FILE, --cluster FILE or --problem FILE");
   CHECK(!job.explain || (job.strategy == Strategy::kJoint && job.sweep == "none"), Exit::kUsage,
         "explain tells what limits the best plan: leave out strategy and sweep");
   CHECK(job.problem.empty() || !(job.max_batch || job.max_context || job.min_bits), Exit::kUsage,

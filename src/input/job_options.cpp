@@ -50,6 +50,12 @@ Names<Format> weight_formats() {
   return names;
 }
 
+Names<Strategy> strategies() {
+  Names<Strategy> names;
+  for (const auto& row : kStrategies) names.emplace_back(row.name, row.strategy);
+  return names;
+}
+
 std::vector<Option> files() {
   const std::string group = "Files";
   Binding inputs = single(ValueType::kPath, &Job::input);
@@ -234,16 +240,10 @@ std::vector<Option> plan() {
       {"strategy", group, kPlanned & ~kBench, "",
        "joint: the fastest plan: devices, cuts, formats, batches and mix are chosen together, by "
        "measured times (jobs that are too short to measure for are planned by memory alone); "
-       "uniform: a stage of even size on every rank, one format; manual: exactly "
-       "--layers-per-stage and --format. With --problem or --cluster also pipeedge, adabits, "
-       "llm-pq: planners of earlier systems; all: every one, side by side.",
-       choice(&Job::strategy, {{"joint", Strategy::kJoint},
-                               {"uniform", Strategy::kUniform},
-                               {"manual", Strategy::kManual},
-                               {"pipeedge", Strategy::kPipeEdge},
-                               {"adabits", Strategy::kAdaBits},
-                               {"llm-pq", Strategy::kLlmPq},
-                               {"all", Strategy::kAll}})},
+       "uniform: a stage of even size on every rank, one format; pipeedge, adabits, llm-pq: as "
+       "planners of earlier systems would, at joint's quality; manual: exactly "
+       "--layers-per-stage and --format; all (of plan): every one, side by side.",
+       choice(&Job::strategy, strategies())},
       {"format", group, kPlanned | kProfile, "F|F0,F1,...",
        "Weight format of all layers, or one for each; auto: 16 bit if it fits, else the most bits "
        "that fit.",

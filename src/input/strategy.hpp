@@ -1,7 +1,9 @@
 // The names of --strategy: how a plan is found. Read by the job's options and by plan/.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace llmpq {
 
@@ -11,7 +13,22 @@ namespace llmpq {
 /// plan/planners.hpp. kAll: all of them and joint, for comparison.
 enum class Strategy : uint8_t { kJoint, kUniform, kManual, kPipeEdge, kAdaBits, kLlmPq, kAll };
 
-/// Known to the solver of problems only.
+struct StrategyName {
+  std::string_view name;
+  Strategy strategy;
+};
+/// In the order of the enumeration.
+inline constexpr std::array kStrategies{
+    StrategyName{"joint", Strategy::kJoint},     StrategyName{"uniform", Strategy::kUniform},
+    StrategyName{"manual", Strategy::kManual},   StrategyName{"pipeedge", Strategy::kPipeEdge},
+    StrategyName{"adabits", Strategy::kAdaBits}, StrategyName{"llm-pq", Strategy::kLlmPq},
+    StrategyName{"all", Strategy::kAll}};
+
+constexpr std::string_view name(Strategy strategy) {
+  return kStrategies[static_cast<size_t>(strategy)].name;
+}
+
+/// Earlier systems' planners, and the comparison with them: they plan by times alone.
 constexpr bool is_baseline(Strategy strategy) { return strategy >= Strategy::kPipeEdge; }
 
 }  // namespace llmpq

@@ -28,6 +28,7 @@ std::string report_table(const Report& report) {
   add("rows failed", std::to_string(report.rows.failed));
   add("prompt tokens", std::to_string(report.work.prefill_rows));
   add("output tokens", std::to_string(report.work.output_tokens));
+  if (!report.strategy.empty()) add("strategy of the plan", report.strategy);
   add("seconds to load", fmt::format("{:.2f}", report.load_s));
   add("seconds to run", fmt::format("{:.2f}", report.run_s));
   add("prompt tokens/s", fmt::format("{:.1f}", per_second(report.work.prefill_rows, report.run_s)));
@@ -59,6 +60,7 @@ std::string report_json(const Report& report) {
       {"output_tokens_per_s", per_second(report.work.output_tokens, report.run_s)},
       {"steps", report.work.steps},
       {"preemptions", report.work.preemptions}};
+  if (!report.strategy.empty()) json["strategy"] = report.strategy;
   if (report.promised_tokens_per_s)
     json["promised_output_tokens_per_s"] = *report.promised_tokens_per_s;
   return dump_json(json) + "\n";

@@ -14,8 +14,9 @@ namespace llmpq {
 /// The numbers of one finished run.
 struct Report {
   std::filesystem::path output;
-  JournalCounts rows;  ///< of the whole job, earlier runs included
-  DriverCounts work;   ///< of this run
+  JournalCounts rows;    ///< of the whole job, earlier runs included
+  DriverCounts work;     ///< of this run
+  std::string strategy;  ///< of the plan; may be empty
   double load_s = 0;
   double run_s = 0;
   double reading_s = 0, writing_s = 0;          ///< of rank 0's I/O thread, beside the run

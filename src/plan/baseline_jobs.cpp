@@ -5,6 +5,7 @@
 #include "kernels/check.hpp"
 #include "plan/assigned_plan.hpp"
 #include "plan/predict.hpp"
+#include "plan/preference.hpp"
 
 namespace llmpq {
 namespace {
@@ -50,18 +51,20 @@ BaselineJob plan_baseline(Planner planner, const PlanRequest& request, const Pla
   made.problem = joint.problem;
   JointPlan result;
   result.plan = assigned_plan(request, made, planned.assignment, planned.score);
+  if (!data.preference.empty()) prefer(data.preference, request.config.window, result.plan);
   result.predicted = predict(result.plan, request, data);
   result.reason = planned.note;
   result.problem = joint.problem;
   PlanFigures& figures = result.plan.figures;
   figures = joint.plan.figures;  // name and lower bound
+  figures.strategy = name(planner);
   figures.batching = planned.assignment.batching;
   figures.time_s = planned.score.time_s;
   figures.simulated_s = result.predicted.seconds;
   figures.omega = planned.score.omega;
   figures.objective = planned.score.objective;
   figures.solve_s = planned.solve_s;
-  figures.perplexity_increase.reset();
+  fill_promised_quality(data, result.plan);
   job.made = std::move(result);
   return job;
 }

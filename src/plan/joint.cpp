@@ -187,6 +187,7 @@ int64_t judged_rows(const PlanningData& data, const PlanRequest& request) {
 void fill_figures(const Problem& problem, const Optimum& optimum, const Judged& best,
                   double solve_s, JointPlan& joint) {
   PlanFigures& figures = joint.plan.figures;
+  figures.strategy = name(Strategy::kJoint);
   figures.problem = problem.name;
   figures.time_s = best.score.time_s;
   figures.simulated_s = joint.predicted.seconds;

@@ -29,6 +29,7 @@ struct PipelinePlan {
 
 /// What a solver computed of a whole plan; for people and checks, nothing runs by it.
 struct PlanFigures {
+  std::string strategy;                       ///< that made it; may be empty
   std::string problem;                        ///< name of the problem that was solved; may be empty
   std::optional<int64_t> batching;            ///< row of its batchings
   std::optional<double> time_s, simulated_s;  ///< by the formula, and promised by the simulator

@@ -22,25 +22,11 @@ constexpr int64_t kMostTokens = 1 << 20, kMostLanes = 4096, kMostBlockTokens = 4
 constexpr int64_t kMostRanks = 1 << 20, kMostLayers = 100'000;
 constexpr int64_t kMostBlocks = std::numeric_limits<int32_t>::max();
 
-const std::vector<std::string> kPlanKeys{"format",
-                                         "model",
-                                         "mix",
-                                         "prefill_tokens",
-                                         "decode_batch",
-                                         "lanes",
-                                         "kv_blocks",
-                                         "head_format",
-                                         "pipelines",
-                                         "problem",
-                                         "batching",
-                                         "time_s",
-                                         "omega",
-                                         "objective",
-                                         "lower_bound",
-                                         "simulated_s",
-                                         "solve_s",
-                                         "kv_block_tokens",
-                                         "perplexity_increase"};
+const std::vector<std::string> kPlanKeys{
+    "format",      "model",       "mix",         "prefill_tokens",  "decode_batch",
+    "lanes",       "kv_blocks",   "head_format", "pipelines",       "strategy",
+    "problem",     "batching",    "time_s",      "omega",           "objective",
+    "lower_bound", "simulated_s", "solve_s",     "kv_block_tokens", "perplexity_increase"};
 const std::vector<std::string> kPipelineKeys{"phases", "stages"};
 const std::vector<std::string> kStageKeys{"ranks",     "layers",   "formats",
                                           "prefill_s", "decode_s", "bytes"};
@@ -196,6 +182,7 @@ void read_sizes(const Fields& fields, Plan& plan) {
 
 PlanFigures read_figures(const Fields& fields) {
   PlanFigures figures;
+  figures.strategy = fields.text("strategy");
   figures.problem = fields.text("problem");
   if (fields.find("batching"))
     figures.batching = fields.integer("batching", 0, std::numeric_limits<int64_t>::max());
@@ -211,6 +198,7 @@ PlanFigures read_figures(const Fields& fields) {
 
 /// Adds the figures that there are; a solver's plan has all the keys.
 void add_figures(const PlanFigures& figures, ordered_json& head) {
+  if (!figures.strategy.empty()) head["strategy"] = figures.strategy;
   if (figures.problem.empty() && !figures.time_s && !figures.simulated_s) return;
   const auto add = [&](const char* key, const auto& value) {
     head[key] = value ? ordered_json(*value) : ordered_json(nullptr);

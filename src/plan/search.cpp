@@ -140,7 +140,7 @@ Split choose_split(const PlanRequest& request, Strategy strategy) {
         "strategy uniform puts a stage on each of the {} ranks, the model has only {} layers: "
         "start at most {} ranks, or leave the strategy out and let ranks idle",
         ranks, layers, layers);
-  return {even_layout(layers, std::min(ranks, layers)), strategy == Strategy::kJoint};
+  return {even_layout(layers, std::min(ranks, layers)), strategy != Strategy::kUniform};
 }
 
 std::vector<Format> uniform_formats(const PlanRequest& request) {

@@ -116,6 +116,7 @@ std::string to_json(const Problem& problem, const Planned& planned) {
                           {"kv_block_tokens", nullptr},
                           {"kv_blocks", nullptr},
                           {"head_format", nullptr},
+                          {"strategy", name(planned.planner)},
                           {"problem", problem.name},
                           {"batching", assignment.batching},
                           {"time_s", planned.score.time_s},

@@ -64,6 +64,7 @@ PlanResult solve(const PlanRequest& request, Strategy strategy) {
   CHECK(!request.ranks.empty(), Exit::kInternal, "a plan for no ranks");
   check_kv_wish(request);
   Found found = search(request, choose_split(request, strategy));
+  found.plan.figures.strategy = name(strategy);
   if (found.fits) return {std::move(found.plan), std::move(found.reason)};
   fail(Exit::kNoPlan, "no plan fits into the ranks' memory. The closest:\n{}{}",
        memory_table(request, found.plan), what_would_fit(request, strategy));
@@ -77,6 +78,7 @@ PlanResult complete_plan(const PlanRequest& request, Plan plan) {
   check_kv_wish(fixed);
   const Split split{layout_of(plan), false};
   Found found = search(fixed, split);
+  found.plan.figures.strategy = plan.figures.strategy;
   if (found.fits) return {std::move(found.plan), "from a file: " + found.reason};
   const std::string table = memory_table(fixed, found.plan);
   PlanRequest open = fixed;

@@ -56,9 +56,9 @@ struct PlanResult {
   std::string reason;  ///< a sentence for the log: which formats and sizes, and why
 };
 
-/// By memory alone, without times (joint.hpp is the solver that knows them). Error(kUsage): wishes
-/// that contradict each other, the model or the ranks. Error(kNoPlan): nothing fits; the sentence
-/// holds the memory table and what would fit.
+/// By memory alone, without times (joint.hpp is the solver that knows them; strategies that need
+/// them are as joint here). Error(kUsage): wishes that contradict each other, the model or the
+/// ranks. Error(kNoPlan): nothing fits; the sentence holds the memory table and what would fit.
 PlanResult solve(const PlanRequest& request, Strategy strategy);
 
 /// A plan from a file: check_plan(), then the sizes that it leaves open (0) are chosen as solve()

@@ -106,7 +106,7 @@ TEST(PlanCluster, WhatCannotBeIsTold) {
   job.cluster = "paper-01";
   job.memory_limit = int64_t{2} << 30;
   EXPECT_ERROR(run_plan_cluster(job), Exit::kNoPlan,
-               "does not fit on these GPUs with f16, w8, w4, w3; that is proven");
+               "does not fit on these devices with f16, w8, w4, w3; that is proven");
   job.format = {Format::kW3};
   EXPECT_ERROR(run_plan_cluster(job), Exit::kNoPlan, "in the formats asked for");
   job.max_model_len = 600;

@@ -47,6 +47,11 @@ TEST(PlanningData, MeasuringHasToPay) {
   EXPECT_EQ(profile_budget(job, 5), 0);
   job.emulate = {"none", "slowdown=3"};
   EXPECT_EQ(profile_budget(job, 5), 2) << "speeds are what the job is about";
+  job.emulate.clear();
+  job.strategy = Strategy::kUniform;
+  EXPECT_EQ(profile_budget(job, 5), 0);
+  job.strategy = Strategy::kPipeEdge;
+  EXPECT_EQ(profile_budget(job, 5), 2) << "it knows nothing but times";
   job.profile_seconds = 7;
   EXPECT_EQ(profile_budget(job, 5), 7);
 }

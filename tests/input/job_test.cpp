@@ -210,7 +210,11 @@ TEST(Job, ChecksWhatOneOptionCannotSee) {
   EXPECT_THAT(check_error("min-tokens = 9\nmax-tokens = 8"), HasSubstr("more than max-tokens"));
   EXPECT_THAT(check_error("strategy = 'manual'"), HasSubstr("needs --layers-per-stage"));
   EXPECT_THAT(check_error("max-batch = true\nmin-bits = true"), HasSubstr("one question"));
-  EXPECT_THAT(check_error("strategy = 'llm-pq'"), HasSubstr("all need --problem FILE"));
+  EXPECT_EQ(check_error("strategy = 'llm-pq'"), "");
+  EXPECT_EQ(check_error("strategy = 'llm-pq'\naverage-bits = 6"), "");
+  EXPECT_THAT(check_error("strategy = 'all'"), HasSubstr("llmpq plan does that"));
+  EXPECT_THAT(check_error("strategy = 'manual'\nlayers-per-stage = [8]\ntheta = 1"),
+              HasSubstr("wish for strategies that choose formats"));
   EXPECT_THAT(check_error("plan = 'a'\nlayers-per-stage = [1]"), HasSubstr("only one"));
   EXPECT_THAT(check_error("output = 'p'"), HasSubstr("output"));
   EXPECT_THROW(check_job(Job{}, Command::kGenerate), Error);

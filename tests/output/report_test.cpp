@@ -14,6 +14,7 @@ Report sample_report() {
   report.rows = {.rows = 50, .done = 50, .failed = 3};
   report.work.output_tokens = 1000;
   report.work.prefill_rows = 400;
+  report.strategy = "llm-pq";
   report.load_s = 0.5;
   report.run_s = 4;
   return report;
@@ -25,11 +26,13 @@ TEST(Report, TheTableHasRowsTokensSpeedAndPlace) {
   EXPECT_THAT(table, testing::ContainsRegex("rows failed +3\n"));
   EXPECT_THAT(table, testing::ContainsRegex("output tokens/s +250.0\n"));
   EXPECT_THAT(table, testing::EndsWith("output: out.h5\n"));
+  EXPECT_THAT(table, testing::ContainsRegex("strategy of the plan +llm-pq\n"));
 }
 
 TEST(Report, JsonIsOneObject) {
   const auto json = nlohmann::json::parse(report_json(sample_report()));
   EXPECT_EQ(json["rows_done"], 50);
+  EXPECT_EQ(json["strategy"], "llm-pq");
   EXPECT_EQ(json["output_tokens_per_s"], 250.0);
 }
 

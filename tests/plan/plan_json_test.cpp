@@ -82,9 +82,10 @@ TEST(PlanJson, SizesAndComputedFieldsMayBeMissing) {
 
 TEST(PlanJson, FiguresOfASolverAreKept) {
   Plan plan = two_stages();
-  plan.figures = {"cluster 3", 7, 12.5, std::nullopt, 0.25, 13.75, 13.7, 0.01, 0.004};
+  plan.figures = {"adabits", "cluster 3", 7, 12.5, std::nullopt, 0.25, 13.75, 13.7, 0.01, 0.004};
   const std::string text = to_json(plan);
   const PlanFigures back = parse_plan(text, "p.json").figures;
+  EXPECT_EQ(back.strategy, "adabits");
   EXPECT_EQ(back.problem, "cluster 3");
   EXPECT_EQ(back.batching, 7);
   EXPECT_EQ(back.time_s, 12.5);
