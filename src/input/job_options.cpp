@@ -64,7 +64,7 @@ std::vector<Option> files() {
       {"model", group, kMachines | kConvert, "DIR",
        "A Hugging Face model folder: config.json, tokenizer.json, one or more .safetensors.",
        single(ValueType::kPath, &Job::model)},
-      {"prompts", group, kJobs | kScores | kBench, "FILE",
+      {"prompts", group, kJobs | kSensitivity | kBench, "FILE",
        "HDF5 with /prompt (UTF-8 strings) or /prompt_token_ids/{values,row_splits}; optional /id "
        "and one column for each sampling option (/max_tokens, /temperature, ...). eval: texts to "
        "calibrate "
