@@ -134,7 +134,8 @@ LLMPQ_INLINE void weigh_block(const AttentionRoom& room, const HeadState& state)
   const float before = *state.largest, in_block = largest(most);
   const float now = before > in_block ? before : in_block;
   *state.largest = now;
-  const F32x16 shrink = exp(broadcast(before - now));
+  // exp(0) is 1 exactly, and a block seldom has the largest score so far.
+  const F32x16 shrink = now == before ? broadcast(1.0f) : exp(broadcast(before - now));
   F32x16 total = load(state.sum) * shrink;
   for (int64_t t = 0; t < room.tokens; t += kLanes) {
     const F32x16 p = exp(load(state.scores + t) - broadcast(now));
@@ -208,9 +209,43 @@ LLMPQ_INLINE int64_t first_key(const AttentionArgs& args, int64_t position) {
   return cut ? position - args.window + 1 : 0;
 }
 
-/// Tokens [start, start + count) of a sequence.
+/// Tokens [start, start + count) of a sequence, and where the block's lie in the cache.
 struct TokenBlock {
   int64_t start, count;
+  int64_t slot;
+};
+
+/// Block `index` of the item's sequence, as far as its rows see it.
+LLMPQ_INLINE TokenBlock token_block(const AttentionArgs& args, const AttentionItem& item,
+                                    int64_t index) {
+  const KvCache& cache = *args.cache;
+  const int64_t start = index * cache.block_tokens;
+  const int64_t seen = item.position + item.rows - start;
+  const int64_t id = args.ranges.block_table[item.table + index];
+  return {start, seen < cache.block_tokens ? seen : cache.block_tokens,
+          (id * cache.kv_heads + item.kv_head) * cache.block_tokens};
+}
+
+/// A block of the cache that is asked for while another is worked on, a few lines at a time.
+struct BlockAhead {
+  const char *k, *v;
+  int64_t bytes;  ///< that are left of each
+
+  LLMPQ_INLINE BlockAhead(const KvCache& cache, const TokenBlock& block) {
+    const int64_t size = cache.type == DType::kInt8 ? 1 : cache.type == DType::kF32 ? 4 : 2;
+    const int64_t token_bytes = cache.head_dim * size;
+    k = static_cast<const char*>(cache.k) + block.slot * token_bytes;
+    v = static_cast<const char*>(cache.v) + block.slot * token_bytes;
+    bytes = block.count * token_bytes;
+  }
+
+  LLMPQ_INLINE void ask_for_some() {
+    constexpr int64_t kLine = 64;
+    for (int i = 0; i < 4 && bytes > 0; ++i, k += kLine, v += kLine, bytes -= kLine) {
+      __builtin_prefetch(k);
+      __builtin_prefetch(v);
+    }
+  }
 };
 
 /// work(state, view) for the rows that see tokens of a block, and their heads. They do not depend
@@ -239,17 +274,15 @@ void attention_kernel(const AttentionArgs& args, const AttentionItem& item, floa
   const int64_t group = args.heads / cache.kv_heads;
   const AttentionRoom room = make_room(cache, scratch);
   begin_heads(args, item, group, room);
-  const int64_t last_position = item.position + item.rows - 1;
-  for (int64_t index = first_key(args, item.position) / cache.block_tokens;
-       index <= last_position / cache.block_tokens; ++index) {
-    const int64_t start = index * cache.block_tokens;
-    const int64_t seen = last_position + 1 - start;
-    const TokenBlock block{start, seen < cache.block_tokens ? seen : cache.block_tokens};
-    const int64_t id = args.ranges.block_table[item.table + index];
-    const int64_t slot = (id * cache.kv_heads + item.kv_head) * cache.block_tokens;
-    widen_block(cache, cache.k, cache.k_scale, slot, block.count, room.width, room.k);
-    widen_block(cache, cache.v, cache.v_scale, slot, block.count, room.width, room.v);
+  const int64_t last = (item.position + item.rows - 1) / cache.block_tokens;
+  int64_t index = first_key(args, item.position) / cache.block_tokens;
+  for (TokenBlock block = token_block(args, item, index), next; index <= last; block = next) {
+    next = ++index <= last ? token_block(args, item, index) : block;
+    BlockAhead ahead(cache, next);
+    widen_block(cache, cache.k, cache.k_scale, block.slot, block.count, room.width, room.k);
+    widen_block(cache, cache.v, cache.v_scale, block.slot, block.count, room.width, room.v);
     for_states(args, item, room, block, [&](const HeadState& state, const BlockView& view) {
+      ahead.ask_for_some();
       score_block(room, state, view);
     });
     for_states(args, item, room, block,
