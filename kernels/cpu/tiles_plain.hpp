@@ -9,22 +9,35 @@ namespace {
 
 class PlainTiles {
  public:
+  // The names of the twin.
   template <int tile>
   void zero() {
-    std::memset(tiles_[tile], 0, sizeof(tiles_[tile]));
+    zero(tile);
   }
   template <int tile>
   void load(const void* from, int64_t stride) {
-    for (int64_t r = 0; r < kRows; ++r)
-      std::memcpy(tiles_[tile][r], static_cast<const uint8_t*>(from) + r * stride, kRowBytes);
+    load(tile, from, stride);
   }
   template <int tile>
   void store(void* to, int64_t stride) const {
-    for (int64_t r = 0; r < kRows; ++r)
-      std::memcpy(static_cast<uint8_t*>(to) + r * stride, tiles_[tile][r], kRowBytes);
+    store(tile, to, stride);
   }
   template <int c, int a, int b>
   void dot() {
+    dot(c, a, b);
+  }
+
+  // The same, for whoever knows tiles only at run time.
+  void zero(int tile) { std::memset(tiles_[tile], 0, sizeof(tiles_[tile])); }
+  void load(int tile, const void* from, int64_t stride) {
+    for (int64_t r = 0; r < kRows; ++r)
+      std::memcpy(tiles_[tile][r], static_cast<const uint8_t*>(from) + r * stride, kRowBytes);
+  }
+  void store(int tile, void* to, int64_t stride) const {
+    for (int64_t r = 0; r < kRows; ++r)
+      std::memcpy(static_cast<uint8_t*>(to) + r * stride, tiles_[tile][r], kRowBytes);
+  }
+  void dot(int c, int a, int b) {
     for (int64_t m = 0; m < kRows; ++m) {
       int32_t sums[kRows];
       std::memcpy(sums, tiles_[c][m], sizeof(sums));

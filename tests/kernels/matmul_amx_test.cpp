@@ -1,5 +1,5 @@
 // The integer product by tiles against the plain one, bit for bit: on a tile unit in plain C++
-// everywhere, on AMX where the CPU has it.
+// everywhere, on AMX where the CPU has it, and where it has all but the tiles, with those trapped.
 #include "kernels/cpu/lanes_plain.hpp"
 // The lanes come first: every kernel is written with their names.
 #include "kernels/cpu/matmul_amx.hpp"
@@ -11,6 +11,7 @@
 #include "kernels/cpu/context.hpp"
 #include "kernels/cpu/linear.hpp"
 #include "support.hpp"
+#include "trapped_tiles.hpp"
 
 namespace llmpq::test {
 namespace {
@@ -19,6 +20,7 @@ struct Unit {
   const char* name;
   Isa needs;
   const KernelTable& (*table)();
+  bool trapped;
 };
 
 const KernelTable& kernels_plain_tiles() {
@@ -26,8 +28,9 @@ const KernelTable& kernels_plain_tiles() {
   return table;
 }
 
-constexpr Unit kUnits[] = {{"plain_tiles", Isa::kPlain, kernels_plain_tiles},
-                           {"amx", Isa::kAmx, kernels_amx}};
+constexpr Unit kUnits[] = {{"plain_tiles", Isa::kPlain, kernels_plain_tiles, false},
+                           {"trapped_amx", Isa::kVnni, kernels_amx, true},
+                           {"amx", Isa::kAmx, kernels_amx, false}};
 
 struct Shape {
   int64_t tokens, n, k;
@@ -52,7 +55,16 @@ class MatmulTiles : public testing::TestWithParam<std::tuple<Unit, Format>> {
  protected:
   void SetUp() override {
     if (!has_isa(std::string(name(unit().needs))))
-      GTEST_SKIP() << "this CPU has no " << unit().name;
+      GTEST_SKIP() << "this CPU has no " << name(unit().needs);
+    if (!unit().trapped) return;
+    if (has_isa("amx")) GTEST_SKIP() << "nothing traps: this CPU has amx";
+    trap_ = std::make_unique<TrappedTiles>();
+    products_before_ = trapped_products();
+  }
+  void TearDown() override {
+    if (trap_ != nullptr) {
+      EXPECT_GT(trapped_products(), products_before_);
+    }
   }
   static const Unit& unit() { return std::get<0>(GetParam()); }
   static Format format() { return std::get<1>(GetParam()); }
@@ -61,6 +73,8 @@ class MatmulTiles : public testing::TestWithParam<std::tuple<Unit, Format>> {
 
  private:
   ThreadPool pool_{3}, one_{1};
+  std::unique_ptr<TrappedTiles> trap_;
+  int64_t products_before_ = 0;
 };
 
 TEST_P(MatmulTiles, GivesThePlainBits) {
