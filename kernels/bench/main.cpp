@@ -1,6 +1,7 @@
 // kernel_bench [google benchmark flags]: the CPU kernels over formats and shapes. Each case is held
 // against the plain kernels first and does not run if a bit differs. Columns: us, GB/s of weights
-// (or cache) read, GFLOP/s, and both as a share of what this machine reached in the same run.
+// (or cache) read, GFLOP/s, and both as a share of what this machine reached in the same run: of
+// reading, and of the f32 FMA or, where inputs are int8, the int8 limit.
 // LLMPQ_BENCH_CLOCK=cpu: one thread, by its CPU time, for machines that others use too.
 // LLMPQ_BENCH_DEVICE=cuda: the GPU's kernels instead (cuda_bench.hpp).
 // LLMPQ_BENCH_THREADS and LLMPQ_BENCH_ISA choose threads (0: all) and instruction set (auto).
@@ -66,15 +67,15 @@ std::vector<float> numbers(int64_t count) {
   return values;
 }
 
-/// Bytes and operations of one call, as rates and as shares of the machine's limits.
-void report(benchmark::State& state, double bytes, double flops) {
+/// Bytes and operations of one call, as rates and as shares of the machine's limits; `peak` in 1e9
+/// operations per second.
+void report(benchmark::State& state, double bytes, double flops, double peak) {
   using benchmark::Counter;
   state.counters["GB/s"] = Counter(bytes * 1e-9, Counter::kIsIterationInvariantRate);
   state.counters["GFLOP/s"] = Counter(flops * 1e-9, Counter::kIsIterationInvariantRate);
   state.counters["of_read"] =
       Counter(bytes * 1e-9 / limits.read_gbps, Counter::kIsIterationInvariantRate);
-  state.counters["of_fma"] =
-      Counter(flops * 1e-9 / limits.f32_gflops, Counter::kIsIterationInvariantRate);
+  state.counters["of_peak"] = Counter(flops * 1e-9 / peak, Counter::kIsIterationInvariantRate);
 }
 
 /// Enough copies of the weights that a call finds none of them in the caches.
@@ -125,7 +126,8 @@ void bench_linear(benchmark::State& state, LinearCase c) {
   size_t next = 0;
   for (auto _ : state) run_linear(fast(), c, matrices[next++ % matrices.size()], x, y, c.tokens);
   report(state, static_cast<double>(matrices[0].packed.bytes()),
-         2.0 * static_cast<double>(c.tokens * c.n * c.k));
+         2.0 * static_cast<double>(c.tokens * c.n * c.k),
+         c.activation == ActivationType::kInt8 ? limits.int8_gops : limits.f32_gflops);
 }
 
 struct AttentionCase {
@@ -187,7 +189,8 @@ void bench_attention(benchmark::State& state, AttentionCase c) {
   for (auto _ : state) run(fast(), y);
   const double keys = static_cast<double>(c.sequences * c.rows) *
                       (static_cast<double>(c.context) - static_cast<double>(c.rows - 1) / 2);
-  report(state, static_cast<double>(k.bytes() + v.bytes()), 4.0 * keys * kHeads * kHeadDim);
+  report(state, static_cast<double>(k.bytes() + v.bytes()), 4.0 * keys * kHeads * kHeadDim,
+         limits.f32_gflops);
 }
 
 void bench_norm(benchmark::State& state, int64_t tokens, int64_t hidden) {
@@ -197,7 +200,8 @@ void bench_norm(benchmark::State& state, int64_t tokens, int64_t hidden) {
   for (auto _ : state)
     on.backend->ops().norm(*on.context, {NormArgs::Kind::kRms, x.data(), nullptr, weight.data(),
                                          nullptr, 1e-5f, tokens, hidden, y.data()});
-  report(state, static_cast<double>(x.size()) * 8, static_cast<double>(x.size()) * 4);
+  report(state, static_cast<double>(x.size()) * 8, static_cast<double>(x.size()) * 4,
+         limits.f32_gflops);
 }
 
 void bench_silu(benchmark::State& state, int64_t tokens, int64_t width) {
@@ -207,7 +211,8 @@ void bench_silu(benchmark::State& state, int64_t tokens, int64_t width) {
   for (auto _ : state)
     on.backend->ops().activation(
         *on.context, {ActivationArgs::Kind::kSilu, true, x.data(), tokens, width, y.data()});
-  report(state, static_cast<double>(y.size()) * 12, static_cast<double>(y.size()) * 20);
+  report(state, static_cast<double>(y.size()) * 12, static_cast<double>(y.size()) * 20,
+         limits.f32_gflops);
 }
 
 template <typename Function, typename... Args>
