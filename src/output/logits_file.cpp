@@ -2,11 +2,11 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/file.hpp"
 #include "kernels/check.hpp"
@@ -15,7 +15,6 @@ namespace llmpq {
 namespace {
 
 constexpr auto kCode = Exit::kOutput;
-constexpr int64_t kChunkBytes = int64_t{1} << 20;
 
 void check_room(const std::filesystem::path& folder, int64_t bytes) {
   std::error_code error;
@@ -28,15 +27,24 @@ void check_room(const std::filesystem::path& folder, int64_t bytes) {
 }
 
 /// Opened, and its name taken away at once.
-h5::File nameless_file(const std::filesystem::path& folder, int64_t bytes) {
-  check_room(folder, bytes);
+int nameless_file(const std::filesystem::path& folder) {
   std::string path = folder / "llmpq-logits-XXXXXX";
   const int descriptor = mkstemp(path.data());
   CHECK(descriptor >= 0, kCode, "{}: {}", path, std::strerror(errno));
-  close(descriptor);
-  h5::File file = h5::File::create(path, false, kCode);
   unlink(path.c_str());
-  return file;
+  return descriptor;
+}
+
+/// Calls `move` with what is left until all `bytes` are moved; it returns what read or write does.
+template <typename Move>
+void move_all(const std::filesystem::path& folder, int64_t bytes, Move move) {
+  for (int64_t done = 0; done < bytes;) {
+    const ssize_t count = move(done, static_cast<size_t>(bytes - done));
+    if (count < 0 && errno == EINTR) continue;
+    CHECK(count > 0, kCode, "the unquantized model's logits in {}: {}", folder.string(),
+          count < 0 ? std::strerror(errno) : "the file ends too early");
+    done += count;
+  }
 }
 
 }  // namespace
@@ -46,24 +54,44 @@ int64_t logits_file_bytes(int64_t rows, int64_t vocab) {
 }
 
 LogitsFile::LogitsFile(const std::filesystem::path& folder, int64_t rows, int64_t vocab)
-    : file_(nameless_file(folder, logits_file_bytes(rows, vocab))),
-      logits_(file_.create_dataset("logits",
-                                   {.type = h5::value_type<float>(),
-                                    .chunk_rows = std::max<int64_t>(1, kChunkBytes / (vocab * 4)),
-                                    .inner = {vocab},
-                                    .compress = false})),
-      vocab_(vocab) {}
+    : folder_(folder), row_bytes_(logits_file_bytes(1, vocab)) {
+  check_room(folder, logits_file_bytes(rows, vocab));
+  descriptor_ = nameless_file(folder);
+}
+
+LogitsFile::~LogitsFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+LogitsFile::LogitsFile(LogitsFile&& other) noexcept { *this = std::move(other); }
+
+LogitsFile& LogitsFile::operator=(LogitsFile&& other) noexcept {
+  folder_.swap(other.folder_);
+  std::swap(descriptor_, other.descriptor_);
+  row_bytes_ = other.row_bytes_;
+  written_ = other.written_;
+  read_ = other.read_;
+  return *this;
+}
 
 void LogitsFile::append(std::span<const float> rows) {
-  logits_.write(written_, rows);
-  written_ += std::ssize(rows) / vocab_;
+  const auto bytes = std::as_bytes(rows);
+  move_all(folder_, std::ssize(bytes), [&](int64_t done, size_t left) {
+    return pwrite(descriptor_, bytes.data() + done, left, written_ + done);
+  });
+  written_ += std::ssize(bytes);
 }
 
 std::vector<float> LogitsFile::next(int64_t rows) {
-  CHECK(read_ + rows <= written_, Exit::kInternal, "row {} of the logits is wanted, there are {}",
-        read_ + rows, written_);
-  std::vector<float> values = logits_.read<float>(read_, rows);
-  read_ += rows;
+  const int64_t bytes = rows * row_bytes_;
+  CHECK(read_ + bytes <= written_, Exit::kInternal, "row {} of the logits is wanted, there are {}",
+        read_ / row_bytes_ + rows, written_ / row_bytes_);
+  std::vector<float> values(static_cast<size_t>(bytes) / sizeof(float));
+  auto* const start = reinterpret_cast<std::byte*>(values.data());
+  move_all(folder_, bytes, [&](int64_t done, size_t left) {
+    return pread(descriptor_, start + done, left, read_ + done);
+  });
+  read_ += bytes;
   return values;
 }
 

@@ -11,8 +11,8 @@ struct Divergence {
 };
 
 /// KL(p || q) = sum_i p_i (ln p_i - ln q_i) for p = softmax(reference), q = softmax(other), both
-/// [vocab] logits: exactly 0 for equal logits (Kullback and Leibler, 1951). Error(kModel) if a
-/// logit is not finite.
+/// [vocab] logits: exactly 0 for equal logits (Kullback and Leibler, 1951). Probabilities are right
+/// to 4e-7 of themselves, sums are double. Error(kModel) if a logit is not finite.
 Divergence divergence_of(std::span<const float> reference, std::span<const float> other);
 
 }  // namespace llmpq

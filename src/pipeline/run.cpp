@@ -12,8 +12,8 @@ namespace {
 
 // A message is looked for every 20 us while things move; after an idle while every half
 // millisecond. The bell ends the wait at once when the rank's own threads have something. While
-// activations are on their way, Open MPI moves some fragments of 32 KiB with each call: sleeping
-// longer would be what limits their speed, and Linux's usual 50 us of slack as well.
+// activations or logits are on their way, Open MPI moves some fragments of 32 KiB with each call:
+// sleeping longer would be what limits their speed, and Linux's usual 50 us of slack as well.
 constexpr int kTransferSleep_us = 5;
 constexpr unsigned long kTimerSlack_ns = 1000;
 constexpr int kShortestSleep_us = 20;
@@ -39,7 +39,7 @@ void run_loop(Worker* worker, Conductor* conductor, Bell& bell,
       sleep_us = kShortestSleep_us;
       continue;
     }
-    if (worker && worker->transferring()) {
+    if ((worker && worker->transferring()) || (conductor && conductor->transferring())) {
       bell.wait(std::chrono::microseconds(kTransferSleep_us));
       continue;
     }

@@ -49,6 +49,7 @@ class Scorer : public Conductor {
          LogitsWish logits = {});
 
   bool poll() override;
+  bool transferring() const override { return logits_.take && links_.results->under_way() > 0; }
   bool done() const override { return stopped_ && sending_ == 0; }
   /// By window, complete when done().
   const std::vector<WindowScore>& scores() const { return scores_; }
