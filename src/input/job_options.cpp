@@ -66,9 +66,8 @@ std::vector<Option> files() {
        single(ValueType::kPath, &Job::model)},
       {"prompts", group, kJobs | kSensitivity | kBench, "FILE",
        "HDF5 with /prompt (UTF-8 strings) or /prompt_token_ids/{values,row_splits}; optional /id "
-       "and one column for each sampling option (/max_tokens, /temperature, ...). eval: texts to "
-       "calibrate "
-       "--quantizer gptq with.",
+       "and one column for each sampling option (/max_tokens, /temperature, ...). eval: what the "
+       "plan is made for. Their texts calibrate --quantizer gptq.",
        single(ValueType::kPath, &Job::prompts)},
       {"chat", group, kJobs | kConvert, "",
        "Texts of the prompts file are chat messages as JSON: the model's chat template makes "
