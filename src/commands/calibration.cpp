@@ -119,9 +119,7 @@ Texts prompt_texts(const Job& job, const Input& input, const FeedSetup& setup, i
 Texts calibration_texts(const Job& job, const Input& input) {
   const int64_t window = std::min(kWindow, input.max_model_len);
   if (!job.calibration_text.empty()) return file_texts(job, input, window);
-  CHECK(input.prompts, Exit::kUsage,
-        "--quantizer gptq needs texts to calibrate with: give --calibration-text FILE or --prompts "
-        "FILE");
+  if (!input.prompts) return {};  // a command that loads no weights needs none
   FeedSetup setup = input.feed;
   setup.rows = {0, input.prompts->rows()};
   setup.num_samples = 1;
@@ -153,6 +151,11 @@ int64_t end_of_integers(const Plan& plan) {
 
 void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
                   const std::function<void(CalibrationState* state)>& load) {
+  mpi.agreed([&] {
+    CHECK(mpi.rank() != 0 || !input.calibration.empty(), Exit::kUsage,
+          "--quantizer gptq needs texts to calibrate with: give --calibration-text FILE or "
+          "--prompts FILE");
+  });
   CalibrationState state{broadcast_texts(mpi, input.calibration), {}};
   const int64_t tokens = tokens_in(state.texts), end = end_of_integers(plan);
   if (mpi.rank() == 0)

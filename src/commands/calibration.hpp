@@ -20,7 +20,7 @@ Texts prompt_texts(const Job& job, const Input& input, const FeedSetup& setup, i
                    int64_t most);
 
 /// Rank 0: the texts that gptq is calibrated on, from --calibration-text, else from the first
-/// prompts of the file, whatever --rows and --shard say. Error(kUsage) if the job names neither.
+/// prompts of the file, whatever --rows and --shard say. None if the job names neither.
 Texts calibration_texts(const Job& job, const Input& input);
 /// What --resume compares, for "rtn" and "gptq" alike.
 std::string quantizer_print(const Job& job, const Input& input);
@@ -32,7 +32,7 @@ bool is_calibrated(const Job& job, const Plan& plan);
 int64_t end_of_integers(const Plan& plan);
 /// Calls load(state) on the rank of each stage in turn; what the texts are after its layers goes
 /// on to the next stage's rank. null where no integer layer is left. Collective; load() must not
-/// use MPI.
+/// use MPI. Error(kUsage) without texts.
 void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
                   const std::function<void(CalibrationState* state)>& load);
 

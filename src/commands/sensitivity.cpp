@@ -53,7 +53,8 @@ std::vector<ScoreWindow> read_windows(const Job& job, const Input& input) {
 /// The windows scored with these formats; other options of the job say where layers go.
 std::vector<WindowScore> score(const Bench& bench, const std::vector<Format>& formats,
                                LayerObserver* observer, Plan* used = nullptr) {
-  const Job job = scoring_job(bench.job, formats);
+  Job job = scoring_job(bench.job, formats);
+  job.quantizer = Quantizer::kRtn;  // what omega is about
   const Plan plan = decide(bench.mpi, job, bench.input, bench.machines).plan;
   if (used) *used = plan;
   return score_windows(bench.mpi, {.job = job,

@@ -84,8 +84,8 @@ std::string part_of_heldout(size_t begin, size_t end) {
 }
 
 TEST_F(QuantizerProgram, AtThreeBitsATextIsForeseenBetter) {
-  std::ofstream(scratch_.path("text.txt")) << part_of_heldout(0, 25'000);
-  std::ofstream(scratch_.path("other.txt")) << part_of_heldout(100'000, 125'000);
+  std::ofstream(scratch_.path("text.txt")) << part_of_heldout(0, 12'000);
+  std::ofstream(scratch_.path("other.txt")) << part_of_heldout(100'000, 112'000);
   const auto perplexity = [&](const Flags& more) {
     Flags words{"eval",     "--model", kTiny,    "--text",   scratch_.path("text.txt"),
                 "--window", "128",     "--json", "--format", "w3"};
