@@ -5,6 +5,7 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "commands/planning_data.hpp"
+#include "commands/stored_formats.hpp"
 #include "commands/strategies.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
@@ -111,7 +112,8 @@ std::string promise(const SimulationResult& predicted) {
 
 }  // namespace
 
-Decision decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines) {
+Decision decide(const Mpi& mpi, const Job& given, const Input& input, const Machines& machines) {
+  const Job job = with_stored_formats(mpi, given, *input.checkpoint);
   const auto data = find_planning_data(
       mpi, job, input, machines, leaves_choices(job) ? Measuring::kAllowed : Measuring::kNever);
   Decision decision;

@@ -180,6 +180,9 @@ int run_sensitivity(const Job& job) {
   Input input = load_input(mpi, job);
   std::vector<ScoreWindow> windows;
   mpi.agreed([&] {
+    CHECK(!input.checkpoint->stored(), Exit::kUsage,
+          "{}: its weights are quantized already ({}): sensitivity needs the original model",
+          job.model.string(), describe(*input.checkpoint->stored()));
     if (mpi.rank() != 0) return;
     windows = read_windows(job, input);
     measure_windows(windows, input);

@@ -22,7 +22,7 @@ class FileCheckpoint final : public Checkpoint {
         config_(load_model_config(folder)),
         family_(family_named(config_.family)),
         files_(folder),
-        places_(find_tensors(config_, family_, files_)) {}
+        places_(find_tensors(config_, family_, files_, &stored_)) {}
 
   const ModelConfig& config() const override { return config_; }
 
@@ -32,14 +32,43 @@ class FileCheckpoint final : public Checkpoint {
     for (int64_t row = begin; row < begin + rows;) {
       const StoredRows run = stored_rows(config_, family_, role, row);
       const int64_t count = std::min(run.count, begin + rows - row);
-      const TensorPlace& place = places_[static_cast<size_t>(role)]
-                                        [static_cast<size_t>(layer * shape.experts + run.expert)];
+      const auto index = static_cast<size_t>(layer * shape.experts + run.expert);
       const auto part = values.subspan(static_cast<size_t>((row - begin) * shape.columns),
                                        static_cast<size_t>(count * shape.columns));
-      if (is_transposed(family_, role))
+      const StoredMatrix& integers = integers_at(role, index);
+      const TensorPlace& place = places_[static_cast<size_t>(role)][index];
+      if (integers.qweight.tensor)
+        read_stored_rows(integers, *config_.stored, run.begin, count, part);
+      else if (is_transposed(family_, role))
         read_columns(place, run.begin, rows_of_tensor(config_, family_, role), part);
       else
         read_elements(place, run.begin * shape.columns, part);
+      row += count;
+    }
+  }
+
+  const StoredWeights* stored() const override {
+    return config_.stored ? &*config_.stored : nullptr;
+  }
+
+  void read_scales(TensorRole role, int64_t layer, int64_t begin, int64_t rows,
+                   std::span<float> scales) const override {
+    const RoleShape shape = *shape_of(config_, role);
+    const int64_t groups = (shape.columns + kGroup - 1) / kGroup;
+    CHECK(std::ssize(scales) == rows * groups, Exit::kInternal, "{}: room for {} scales of {} rows",
+          name(role), scales.size(), rows);
+    for (int64_t row = begin; row < begin + rows;) {
+      const StoredRows run = stored_rows(config_, family_, role, row);
+      const int64_t count = std::min(run.count, begin + rows - row);
+      const auto index = static_cast<size_t>(layer * shape.experts + run.expert);
+      const StoredMatrix& integers = integers_at(role, index);
+      CHECK(integers.qweight.tensor, Exit::kModel,
+            "layer {}, {}: not quantized, unlike what quantization_config says of the model, so no "
+            "format holds the layer as it is; give --format to round it anew",
+            layer, name(role));
+      read_stored_scales(integers, *config_.stored, run.begin, count,
+                         scales.subspan(static_cast<size_t>((row - begin) * groups),
+                                        static_cast<size_t>(count * groups)));
       row += count;
     }
   }
@@ -59,6 +88,13 @@ class FileCheckpoint final : public Checkpoint {
   }
 
  private:
+  /// Empty for a role whose matrices are numbers as they are.
+  const StoredMatrix& integers_at(TensorRole role, size_t index) const {
+    static const StoredMatrix kNone;
+    const auto& matrices = stored_[static_cast<size_t>(role)];
+    return index < matrices.size() ? matrices[index] : kNone;
+  }
+
   /// Columns of a stored [inputs, outputs] tensor as rows: values [count, inputs].
   static void read_columns(const TensorPlace& place, int64_t begin, int64_t outputs,
                            std::span<float> values) {
@@ -88,6 +124,7 @@ class FileCheckpoint final : public Checkpoint {
   ModelConfig config_;
   const Family& family_;
   SafetensorsFolder files_;
+  StoredPlaces stored_;
   TensorPlaces places_;
 };
 
@@ -99,6 +136,10 @@ std::vector<float> Checkpoint::read_vector(TensorRole role, int64_t layer) const
   std::vector<float> values(static_cast<size_t>(shape->rows));
   read_rows(role, layer, 0, shape->rows, values);
   return values;
+}
+
+void Checkpoint::read_scales(TensorRole role, int64_t, int64_t, int64_t, std::span<float>) const {
+  fail(Exit::kInternal, "{}: scales are asked for of a checkpoint without integers", name(role));
 }
 
 std::unique_ptr<Checkpoint> open_checkpoint(const fs::path& folder) {

@@ -62,6 +62,13 @@ class Checkpoint {
                          std::span<float> values) const = 0;
   /// A whole vector (norm weight, bias) as f32, by read_rows.
   virtual std::vector<float> read_vector(TensorRole role, int64_t layer) const;
+  /// How the layers' matrices stand there if as integers, which read_rows() gives as the numbers
+  /// that they stand for; null if not.
+  virtual const StoredWeights* stored() const { return nullptr; }
+  /// Scales of rows of a layer's matrix, [rows, groups of kGroup inputs], of a checkpoint of
+  /// integers that format_of(*stored()) holds as they are. Error(kModel) if it does not hold these.
+  virtual void read_scales(TensorRole role, int64_t layer, int64_t begin, int64_t rows,
+                           std::span<float> scales) const;
   /// Hash of config and safetensors headers, plus sizes: what resume compares, and the tokenizer.
   virtual uint64_t content_hash() const = 0;
 };

@@ -62,6 +62,36 @@ std::optional<std::vector<int32_t>> read_eos(const ConfigReader& reader, int64_t
   return ids;
 }
 
+/// Of GPTQ and AWQ; others are refused.
+StoredWeights read_stored(const ConfigReader& reader) {
+  StoredWeights stored;
+  const std::string method = reader.text("quant_method");
+  if (method != "gptq" && method != "awq")
+    reader.refuse("quant_method",
+                  "gptq or awq; take the original model, it is quantized while it loads");
+  const bool awq = method == "awq";
+  stored.method = awq ? StoredMethod::kAwq : StoredMethod::kGptq;
+  stored.bits = static_cast<int>(reader.size("bits", 64));
+  if (stored.bits != 4 && (awq || stored.bits != 8)) reader.refuse("bits", awq ? "4" : "4 or 8");
+  const double group = reader.number_or("group_size", -1, 1e9, kGroup);
+  stored.group = static_cast<int64_t>(group);
+  if (group != static_cast<double>(stored.group) || stored.group == 0)
+    reader.refuse("group_size", "a number of inputs, or -1 for all");
+  if (awq) {
+    stored.symmetric = false;
+    const std::string version = reader.text_or("version", "gemm");
+    if (version != "gemm" && version != "GEMM") reader.refuse("version", "gemm");
+    if (!reader.flag_or("zero_point", true)) reader.refuse("zero_point", "true");
+    return stored;
+  }
+  stored.symmetric = reader.flag_or("sym", true);
+  stored.by_activity = reader.flag_or("desc_act", false);
+  const std::string form = reader.text_or("checkpoint_format", "gptq");
+  if (form != "gptq" && form != "gptq_v2") reader.refuse("checkpoint_format", "gptq or gptq_v2");
+  stored.zeros_less_one = form == "gptq";
+  return stored;
+}
+
 void read_generation(const ConfigReader& reader, ModelConfig& config) {
   if (auto ids = read_eos(reader, config.vocab)) config.eos_token_ids = std::move(*ids);
   for (const auto key : kSamplingDefaults)
@@ -71,14 +101,12 @@ void read_generation(const ConfigReader& reader, ModelConfig& config) {
 }
 
 ModelConfig read_config(const ConfigReader& reader) {
-  CHECK(!reader.has("quantization_config"), Exit::kModel,
-        "{}: quantization_config: the weights are quantized already; take the original model, it "
-        "is quantized while it loads",
-        reader.what());
   const Family& family = family_of(reader);
   ModelConfig config;
   config.family = family.name;
   family.read_config(reader, config);
+  if (reader.has("quantization_config"))
+    config.stored = read_stored(reader.object("quantization_config"));
   const int64_t parameters = parameter_count(config);
   CHECK(parameters <= kMostParameters, Exit::kModel,
         "{}: its sizes make {} parameters, more than any machine holds; take the config.json that "

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "input/stored_weights.hpp"
 #include "kernels/ops.hpp"
 
 namespace llmpq {
@@ -81,6 +83,8 @@ struct ModelConfig {
   bool embedding_norm = false;  ///< BLOOM: layer norm after the embedding
   bool tied_head = false;
   DType checkpoint_type = DType::kBf16;  ///< of config.json's dtype: bf16, f16 or f32
+
+  std::optional<StoredWeights> stored;  ///< the layers' matrices are integers already
 
   std::vector<int32_t> eos_token_ids;  ///< generation_config.json (a list, often), then config.json
 

@@ -83,7 +83,7 @@ class Finder {
   Finder(const ModelConfig& config, const Family& family, const SafetensorsFolder& files)
       : config_(config), family_(family), by_name_(tensors_by_name(family, files)) {}
 
-  TensorPlaces find_all() {
+  TensorPlaces find_all(StoredPlaces* stored) {
     TensorPlaces places;
     for (const TensorRole role : all_tensor_roles()) {
       const auto shape = shape_of(config_, role);
@@ -97,7 +97,8 @@ class Finder {
       }
       for (int64_t layer = 0; layer < (shape->per_layer ? config_.layers : 1); ++layer)
         for (int64_t expert = 0; expert < shape->experts; ++expert)
-          found.push_back(find(role, *shape, tensor_names(family_, role, layer, expert)));
+          find_one(role, *shape, tensor_names(family_, role, layer, expert), found,
+                   stored ? &(*stored)[static_cast<size_t>(role)] : nullptr);
     }
     return places;
   }
@@ -111,6 +112,49 @@ class Finder {
   }
 
  private:
+  /// A matrix of integers, if it stands there as such; else the tensor itself.
+  void find_one(TensorRole role, const RoleShape& shape, const std::vector<std::string>& names,
+                std::vector<TensorPlace>& places, std::vector<StoredMatrix>* stored) {
+    StoredMatrix matrix;
+    if (stored && config_.stored && is_layer_matrix(role)) matrix = find_stored(role, shape, names);
+    places.push_back(matrix.qweight.tensor ? TensorPlace{} : find(role, shape, names));
+    if (stored) stored->push_back(matrix);
+  }
+
+  StoredMatrix find_stored(TensorRole role, const RoleShape& shape,
+                           const std::vector<std::string>& names) {
+    StoredMatrix matrix;
+    for (const std::string& name : names) {
+      constexpr std::string_view kEnding = "weight";
+      if (!name.ends_with(kEnding)) continue;
+      const std::string stem = name.substr(0, name.size() - kEnding.size());
+      matrix.qweight = find_if_there(stem + "qweight");
+      if (!matrix.qweight.tensor) continue;
+      matrix.inputs = shape.columns;
+      matrix.outputs = rows_of_tensor(config_, family_, role);
+      matrix.qzeros = find_beside(matrix.qweight, stem + "qzeros");
+      matrix.scales = find_beside(matrix.qweight, stem + "scales");
+      matrix.g_idx = find_if_there(stem + "g_idx");
+      check_stored_matrix(matrix, *config_.stored);
+      break;
+    }
+    return matrix;
+  }
+
+  TensorPlace find_if_there(const std::string& name) {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) return {};
+    used_.insert(name);
+    return found->second;
+  }
+
+  TensorPlace find_beside(const TensorPlace& qweight, const std::string& name) {
+    const TensorPlace place = find_if_there(name);
+    CHECK(place.tensor, Exit::kModel, "{}: {} stands there without {}; a file is missing",
+          qweight.file->path().string(), qweight.tensor->name, name);
+    return place;
+  }
+
   TensorPlace find(TensorRole role, const RoleShape& shape, const std::vector<std::string>& names) {
     const auto wanted = stored_shape(config_, family_, role, shape);
     const auto stands = [&](const std::string& name) { return by_name_.contains(name); };
@@ -135,9 +179,9 @@ class Finder {
 }  // namespace
 
 TensorPlaces find_tensors(const ModelConfig& config, const Family& family,
-                          const SafetensorsFolder& files) {
+                          const SafetensorsFolder& files, StoredPlaces* stored) {
   Finder finder(config, family, files);
-  TensorPlaces places = finder.find_all();
+  TensorPlaces places = finder.find_all(stored);
   finder.check_nothing_is_left();
   return places;
 }
@@ -173,9 +217,7 @@ int64_t rows_of_tensor(const ModelConfig& config, const Family& family, TensorRo
 }
 
 bool is_transposed(const Family& family, TensorRole role) {
-  using enum TensorRole;
-  constexpr TensorRole kMatrices[] = {kQ, kK, kV, kOut, kGate, kUp, kDown};
-  return family.transposed && std::ranges::find(kMatrices, role) != std::end(kMatrices);
+  return family.transposed && is_layer_matrix(role);
 }
 
 }  // namespace llmpq

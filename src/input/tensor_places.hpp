@@ -8,6 +8,7 @@
 
 #include "input/families.hpp"
 #include "input/safetensors.hpp"
+#include "input/stored_matrix.hpp"
 #include "input/tensor_shapes.hpp"
 
 namespace llmpq {
@@ -17,11 +18,16 @@ namespace llmpq {
 /// place.
 using TensorPlaces = std::array<std::vector<TensorPlace>, kTensorRoles>;
 
-/// Finds every tensor of the model. Error(kModel) for one that is missing, has another shape, a
-/// type that cannot be read or two names, and for one that stands in the files and is not the
-/// model's: leaving it out would give other results than the model's own.
+/// By role, layer and expert in the same way, for a checkpoint of integers: matrices that stand
+/// there as such have an empty TensorPlace, others an empty StoredMatrix.
+using StoredPlaces = std::array<std::vector<StoredMatrix>, kTensorRoles>;
+
+/// Finds every tensor of the model; matrices of integers if `stored` is given. Error(kModel) for
+/// one that is missing, has another shape, a type that cannot be read or two names, and for one
+/// that stands in the files and is not the model's: leaving it out would give other results than
+/// the model's own.
 TensorPlaces find_tensors(const ModelConfig& config, const Family& family,
-                          const SafetensorsFolder& files);
+                          const SafetensorsFolder& files, StoredPlaces* stored = nullptr);
 
 /// Rows of a role that stand one after the other in the tensor that has them.
 struct StoredRows {

@@ -119,6 +119,12 @@ RoleShape check_rows(const ModelConfig& config, TensorRole role, int64_t layer, 
   return *shape;
 }
 
+bool is_layer_matrix(TensorRole role) {
+  using enum TensorRole;
+  constexpr TensorRole kMatrices[] = {kQ, kK, kV, kOut, kGate, kUp, kDown};
+  return std::ranges::find(kMatrices, role) != std::end(kMatrices);
+}
+
 bool is_norm_weight(TensorRole role) {
   switch (role) {
     case TensorRole::kEmbeddingNorm:

@@ -37,6 +37,10 @@ std::optional<RoleShape> shape_of(const ModelConfig& config, TensorRole role);
 RoleShape check_rows(const ModelConfig& config, TensorRole role, int64_t layer, int64_t begin,
                      int64_t rows, int64_t values);
 
+/// Whether it is one of a layer's matrices that formats are for: what a checkpoint of integers has
+/// as integers.
+bool is_layer_matrix(TensorRole role);
+
 /// Whether it is what a norm multiplies by.
 bool is_norm_weight(TensorRole role);
 

@@ -92,10 +92,50 @@ Matrix empty_matrix(Backend& backend, Format format, const std::vector<Source>& 
   return matrix;
 }
 
+/// On a GPU w8 is sign and magnitude, which has no -128.
+void check_lowest(const Loader& from, const Source& source, std::span<const float> values,
+                  std::span<const float> scales) {
+  const int64_t groups = (source.columns + kGroup - 1) / kGroup;
+  for (int64_t i = 0; i < std::ssize(values); ++i) {
+    const int64_t row = i / source.columns, group = i % source.columns / kGroup;
+    CHECK(values[static_cast<size_t>(i)] >
+                  -127.5f * scales[static_cast<size_t>(row * groups + group)] ||
+              values[static_cast<size_t>(i)] == 0,
+          Exit::kModel,
+          "layer {}, {}: an integer is -128, which w8 has no place for on a GPU: run this model on "
+          "CPUs, or give --format to round it anew",
+          from.layer, name(source.role));
+  }
+}
+
+/// The checkpoint's own integers and scales.
+void pack_stored(const Loader& from, Matrix& matrix, int64_t first, const Source& source) {
+  const int64_t k = matrix.k, groups = (k + kGroup - 1) / kGroup;
+  const auto read = [&](int64_t begin, int64_t rows, std::vector<float>& strip) {
+    strip.resize(static_cast<size_t>(rows * (k + groups)));
+    const auto values = std::span(strip).first(static_cast<size_t>(rows * k));
+    const auto scales = std::span(strip).last(static_cast<size_t>(rows * groups));
+    from.checkpoint.read_rows(source.role, from.layer, source.first + begin, rows, values);
+    from.checkpoint.read_scales(source.role, from.layer, source.first + begin, rows, scales);
+    if (matrix.format == Format::kW8 && from.backend.kind() == BackendKind::kCuda)
+      check_lowest(from, source, values, scales);
+  };
+  const auto use = [&](int64_t begin, int64_t rows, const std::vector<float>& strip) {
+    from.backend.pack_scaled_rows(from.context, matrix, first + begin, rows, strip.data(),
+                                  strip.data() + rows * k);
+  };
+  for_each_strip<float>(source.rows, strip_rows(from.strip_bytes, 4 * k), read, use);
+}
+
 Matrix load_matrix(const Loader& from, Format format, const std::vector<Source>& sources) {
   Matrix matrix = empty_matrix(from.backend, format, sources);
   int64_t first = 0;
   for (const Source& source : sources) {
+    if (is_layer_matrix(source.role) && is_as_stored(from.checkpoint, format)) {
+      pack_stored(from, matrix, first, source);
+      first += source.rows;
+      continue;
+    }
     const auto read = [&](int64_t begin, int64_t rows, std::span<float> values) {
       from.checkpoint.read_rows(source.role, from.layer, source.first + begin, rows, values);
       if (!is_16bit(format)) check_finite(source, from.layer, format, values, begin);
@@ -225,6 +265,11 @@ LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format form
   else
     load_feed_forward(from, c, format, w);
   return w;
+}
+
+bool is_as_stored(const Checkpoint& checkpoint, Format format) {
+  const StoredWeights* const stored = checkpoint.stored();
+  return stored && !is_16bit(format) && format_of(*stored) == format;
 }
 
 Matrix& matrix_of(LayerWeights& weights, Product product) {

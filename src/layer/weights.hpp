@@ -70,6 +70,9 @@ int64_t weight_bytes(const HeadWeights& weights);
 /// Bytes of f32 values read at a time.
 inline constexpr int64_t kStripBytes = 1 << 20;
 
+/// Whether a format holds the integers of a checkpoint as they are; then nothing is rounded.
+bool is_as_stored(const Checkpoint& checkpoint, Format format);
+
 /// Rounds one layer's matrices to `format` while reading. Host memory beyond the result: see
 /// Backend::pack_from(). Same bits whatever the strips or threads. Error(kModel) if the
 /// checkpoint cannot give a tensor, or an integer format meets a value that is not finite.

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/log.hpp"
 #include "kernels/check.hpp"
 #include "layer/gptq.hpp"
 #include "layer/host_rows.hpp"
@@ -149,12 +150,14 @@ void Calibration::round_product(LayerWeights& weights, int64_t layer, Product pr
 LayerWeights Calibration::load_layer(int64_t layer, Format format, Context& context) {
   if (layer >= setup_.end_layer)
     return llmpq::load_layer(setup_.checkpoint, layer, format, backend_, context);
-  LayerWeights weights =
-      llmpq::load_layer(setup_.checkpoint, layer, is_16bit(format) ? format : format_16bit(config_),
-                        backend_, context);
+  const bool rounds = !is_16bit(format) && !is_as_stored(setup_.checkpoint, format);
+  LayerWeights weights = llmpq::load_layer(
+      setup_.checkpoint, layer, rounds ? format_16bit(config_) : format, backend_, context);
   context.synchronize();  // the texts run on another context
-  if (!is_16bit(format))
+  if (rounds) {
     for (const Product product : kInOrder) round_product(weights, layer, product, format, context);
+    log_info("gptq: layer {} is in {}", layer, name(format));
+  }
   if (layer + 1 < setup_.end_layer) forward(weights, layer, nullptr, true);
   return weights;
 }

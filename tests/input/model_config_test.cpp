@@ -286,7 +286,6 @@ TEST(ModelConfig, RefusesWrongTypesWithKeyFoundAndWanted) {
   expect_refused(with("eos_token_id", -1), "eos_token_id: want token ids from 0 to 128255");
   expect_refused(with("eos_token_id", {1, 128256}), "eos_token_id");
   expect_refused(with("architectures", "LlamaForCausalLM"), "architectures: want an array");
-  expect_refused(with("quantization_config", {{"bits", 4}}), "quantized already");
   expect_refused(with("partial_rotary_factor", 0.5), "partial_rotary_factor: want 1");
   EXPECT_NO_THROW(parse(with("tie_word_embeddings", nullptr)));
 }

@@ -2,20 +2,13 @@
 // what is in them and how they were made).
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "input/checkpoint.hpp"
+#include "parity.hpp"
 #include "reference_model.hpp"
 #include "test_model.hpp"
 
 namespace llmpq {
 namespace {
-
-using Logits = std::vector<std::vector<float>>;
-constexpr double kTolerance = 1e-4;  // of the largest logit
 
 std::filesystem::path fixtures() {
   return std::filesystem::path(LLMPQ_TEST_DATA) / "layer/fixtures";
@@ -29,40 +22,11 @@ std::vector<std::string> fixture_names() {
   return names;
 }
 
-/// What transformers computed.
-struct Expected {
-  explicit Expected(const std::filesystem::path& file) {
-    std::ifstream in(file);
-    const auto json = nlohmann::json::parse(in);
-    prompts = json.at("prompts").get<std::vector<std::vector<int32_t>>>();
-    greedy = json.at("greedy").get<std::vector<std::vector<int32_t>>>();
-    logits_last = json.at("logits_last").get<Logits>();
-    prompt_of_all = json.at("logits_all").at("prompt").get<size_t>();
-    logits_all = json.at("logits_all").at("values").get<Logits>();
-  }
-  std::vector<std::vector<int32_t>> prompts, greedy;
-  Logits logits_last, logits_all;
-  size_t prompt_of_all;
-};
-
-void expect_close(const std::vector<float>& got, const std::vector<float>& want,
-                  const std::string& what) {
-  ASSERT_EQ(got.size(), want.size());
-  double error = 0, largest = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    ASSERT_TRUE(std::isfinite(got[i])) << what << ", token " << i;
-    error = std::max(error, std::abs(double{got[i]} - double{want[i]}));
-    largest = std::max(largest, std::abs(double{want[i]}));
-  }
-  ASSERT_GT(largest, 1);
-  EXPECT_LE(error, kTolerance * largest) << what;
-}
-
 class Parity : public ::testing::TestWithParam<std::string> {
  protected:
   const std::filesystem::path folder = fixtures() / GetParam();
   const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(folder);
-  const Expected expected{folder / "expected.json"};
+  const ParityExpectation expected{folder / "expected.json"};
 
   Runner runner(const std::string& isa = "auto") const {
     return Runner(*checkpoint, {.format = format_16bit(checkpoint->config()), .isa = isa});
@@ -75,12 +39,12 @@ TEST_P(Parity, LogitsAreThoseOfTransformers) {
     for (size_t p = 0; p < expected.prompts.size(); ++p) {
       const auto& prompt = expected.prompts[p];
       const Logits logits = run.prefill(static_cast<int>(p), prompt, prompt.size());
-      expect_close(logits.back(), expected.logits_last[p],
-                   "the end of prompt " + std::to_string(p));
+      expect_parity(logits.back(), expected.logits_last[p],
+                    "the end of prompt " + std::to_string(p));
       if (p != expected.prompt_of_all) continue;
       ASSERT_EQ(logits.size(), expected.logits_all.size());
       for (size_t t = 0; t < logits.size(); ++t)
-        expect_close(logits[t], expected.logits_all[t], "position " + std::to_string(t));
+        expect_parity(logits[t], expected.logits_all[t], "position " + std::to_string(t));
     }
   }
 }
@@ -117,11 +81,11 @@ TEST_P(Parity, EachFormatIsTheDequantizedModel) {
     const Logits logits = run.prefill(0, prompt, prompt.size());
     ASSERT_EQ(logits.size(), plain.size());
     for (size_t t = 0; t < plain.size(); ++t)
-      expect_close(logits[t], {plain[t].begin(), plain[t].end()},
-                   std::string(format.name) + ", position " + std::to_string(t));
+      expect_parity(logits[t], {plain[t].begin(), plain[t].end()},
+                    std::string(format.name) + ", position " + std::to_string(t));
     if (format.format == format_16bit(checkpoint->config()))
-      expect_close({plain.back().begin(), plain.back().end()}, expected.logits_last[2],
-                   "the plain model");
+      expect_parity({plain.back().begin(), plain.back().end()}, expected.logits_last[2],
+                    "the plain model");
   }
 }
 
