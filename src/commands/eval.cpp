@@ -36,6 +36,7 @@ int run_eval(const Job& job) {
   set_log_level(job.log_level);
   const Mpi mpi;
   Input input = load_input(mpi, job);
+  mpi.agreed([&] { check_reference(job, input); });
   const Machines machines = find_machines(mpi, job);
   EvalWork work{mpi, job, input, machines, {}, {}};
   mpi.agreed_on_long([&] {

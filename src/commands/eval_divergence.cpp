@@ -74,6 +74,13 @@ int64_t scored_tokens(const std::vector<ScoreWindow>& windows) {
 
 }  // namespace
 
+void check_reference(const Job& job, const Input& input) {
+  CHECK(!job.divergence || !input.checkpoint->stored(), Exit::kUsage,
+        "{}: its weights are quantized already ({}): there is no unquantized model to compare "
+        "with; leave out --divergence, or take the original model",
+        job.model.string(), describe(*input.checkpoint->stored()));
+}
+
 Reference score_reference(const EvalWork& work) {
   const ModelConfig& config = work.input.checkpoint->config();
   const Job job = reference_job(work.job, config);

@@ -16,6 +16,9 @@ struct Reference {
   std::optional<LogitsFile> logits;  ///< of all scored tokens in order
 };
 
+/// Error(kUsage) where --divergence is wanted of a checkpoint that is not the unquantized model.
+void check_reference(const Job& job, const Input& input);
+
 /// Loads the unquantized model over all ranks as they are placed best for it, scores the windows,
 /// and gives its memory back. Collective. Error(kNoPlan): it does not fit; Error(kOutput): its
 /// logits do not.

@@ -190,6 +190,9 @@ TEST_F(Eval, SaysWhatCannotBe) {
   expect({"--text", file, "--window", "64", "--memory-limit", "5MiB", "--prefill-tokens", "16",
           "--format", "w3", "--divergence"},
          3, "--divergence runs the unquantized model first, and that does not fit");
+  expect({"--model", std::string(LLMPQ_TEST_DATA) + "/layer/fixtures_stored/gptq_4_bits", "--text",
+          file, "--divergence"},
+         2, "its weights are quantized already");
   std::ofstream(scratch_.path("broken.jsonl")) << "{\"prompt\": \"p\"}\n";
   expect({"--tasks", scratch_.path("broken.jsonl")}, 5, "broken.jsonl:1: want a text \"answer\"");
 }
