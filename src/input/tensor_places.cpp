@@ -105,13 +105,24 @@ class Finder {
 
   void check_nothing_is_left() const {
     for (const auto& [name, place] : by_name_)
-      CHECK(used_.contains(name), Exit::kModel,
+      CHECK(used_.contains(name) || is_filler(name, place), Exit::kModel,
             "{}: {}: a {} model of {} layers has no such tensor; config.json and weights do not "
             "belong together",
             place.file->path().string(), place.tensor->name, family_.name, config_.layers);
   }
 
  private:
+  /// GPTQ's exporters write a bias of zeros beside each matrix of integers, whether the model has
+  /// one or not.
+  bool is_filler(std::string_view name, const TensorPlace& place) const {
+    constexpr std::string_view kEnding = "bias";
+    if (!name.ends_with(kEnding)) return false;
+    const std::string stem(name.substr(0, name.size() - kEnding.size()));
+    return by_name_.contains(stem + "qweight") &&
+           std::ranges::all_of(place.file->bytes(*place.tensor),
+                               [](std::byte byte) { return byte == std::byte{0}; });
+  }
+
   /// A matrix of integers, if it stands there as such; else the tensor itself.
   void find_one(TensorRole role, const RoleShape& shape, const std::vector<std::string>& names,
                 std::vector<TensorPlace>& places, std::vector<StoredMatrix>* stored) {

@@ -3,8 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <nlohmann/json.hpp>
+
 #include "base/expect_error.hpp"
+#include "base/file.hpp"
+#include "base/temp_folder.hpp"
 #include "input/checkpoint.hpp"
+#include "input/model_files.hpp"
 #include "kernels/cpu/pack.hpp"
 #include "parity.hpp"
 #include "test_model.hpp"
@@ -91,6 +97,33 @@ TEST(StoredWeights, InputsInAnyOrderHaveNoScalesOfOurs) {
                "inputs 0 and ");
   EXPECT_ERROR(checkpoint->read_scales(TensorRole::kOut, 0, 0, 2, scales), Exit::kModel,
                "give --format");
+}
+
+/// A copy of a fixture with one tensor more at the end of its file.
+void copy_with_tensor(const std::string& fixture, const std::string& name, const std::string& data,
+                      const std::filesystem::path& folder) {
+  std::filesystem::copy(folder_of(fixture), folder);
+  const auto path = folder / "model.safetensors";
+  const std::string bytes = read_file(path, int64_t{1} << 30, Exit::kModel);
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
+  auto header = nlohmann::json::parse(bytes.substr(sizeof header_bytes, header_bytes));
+  const std::string before = bytes.substr(sizeof header_bytes + header_bytes);
+  header[name] = {{"dtype", "F16"},
+                  {"shape", {data.size() / 2}},
+                  {"data_offsets", {before.size(), before.size() + data.size()}}};
+  test::write_bytes(path, test::safetensors_bytes(header.dump(), before + data));
+}
+
+TEST(StoredWeights, ABiasThatTheModelLacksMustBeZero) {
+  const TempFolder folder;
+  const std::string bias = "model.layers.1.mlp.down_proj.bias";
+  copy_with_tensor("gptq_4_bits", bias, std::string(512, '\0'), folder / "zeros");
+  EXPECT_TRUE(open_checkpoint(folder / "zeros")->stored());
+  copy_with_tensor("gptq_4_bits", bias, std::string(511, '\0') + "\x3c", folder / "one");
+  EXPECT_ERROR(open_checkpoint(folder / "one"), Exit::kModel, bias);
+  copy_with_tensor("gptq_4_bits", "model.layers.1.mlp.other.bias", "zz", folder / "other");
+  EXPECT_ERROR(open_checkpoint(folder / "other"), Exit::kModel, "has no such tensor");
 }
 
 }  // namespace
