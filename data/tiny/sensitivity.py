@@ -98,4 +98,5 @@ def main():
     print_forecasts(drawn, found["relative"])
 
 
-main()
+if __name__ == "__main__":
+    main()
