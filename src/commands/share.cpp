@@ -155,7 +155,10 @@ void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& s
   };
   // Here, while the worker is alive: its end would wait for a step that may never end.
   or_abort(
-      mpi, [&] { run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, tick); },
+      mpi,
+      [&] {
+        run_loop(worker ? &*worker : nullptr, setup.conductor, setup.bell, mpi.size() == 1, tick);
+      },
       setup.on_error);
   worker.reset();  // ends the thread that counts
   if (share.clock) tell_overruns(share.clock->counts());

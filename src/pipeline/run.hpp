@@ -11,9 +11,9 @@
 namespace llmpq {
 
 /// Returns when all work is done. `worker` is null on a rank without a stage, `driver` everywhere
-/// but on rank 0. `tick` (may be empty) is called some ten times a second with what the worker is
-/// at. Throws what they throw.
-void run_loop(Worker* worker, Conductor* conductor, Bell& bell,
+/// but on rank 0. `alone`: there is no other rank. `tick` (may be empty) is called some ten times a
+/// second with what the worker is at. Throws what they throw.
+void run_loop(Worker* worker, Conductor* conductor, Bell& bell, bool alone,
               const std::function<void(const Activity&)>& tick);
 
 }  // namespace llmpq
