@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "kernels/host_device.hpp"
+
 namespace llmpq {
 
 /// Weight encodings. w8, w4, w3: symmetric integers, one float scale per output row and group of
@@ -23,6 +25,10 @@ struct FormatInfo {
 };
 
 inline constexpr int kGroup = 128;
+/// Groups of a row of k inputs. Inlined always: files for several instruction sets have it.
+[[gnu::always_inline]] LLMPQ_HOST_DEVICE constexpr int64_t groups_of(int64_t k) {
+  return (k + kGroup - 1) / kGroup;
+}
 inline constexpr std::array<FormatInfo, 5> kFormats{{
     {Format::kBf16, "bf16", 16, 0, 0, 80},
     {Format::kF16, "f16", 16, 0, 0, 60},

@@ -62,9 +62,6 @@ inline constexpr int64_t kScaleBytes = kTile * static_cast<int64_t>(sizeof(float
   return 0;
 }
 
-/// Groups of a row of k inputs.
-[[gnu::always_inline]] constexpr int64_t groups_of(int64_t k) { return (k + kGroup - 1) / kGroup; }
-
 /// Bytes of a tile: the stride from one to the next.
 [[gnu::always_inline]] constexpr int64_t tile_bytes(Format format, int64_t k) {
   const int64_t rest = k % kGroup;

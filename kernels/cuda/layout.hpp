@@ -57,7 +57,6 @@ LLMPQ_HOST_DEVICE constexpr int64_t integer_bytes(Format format) {
 LLMPQ_HOST_DEVICE constexpr int64_t tile_bytes(Format format) {
   return kScaleBytes + integer_bytes(format);
 }
-LLMPQ_HOST_DEVICE constexpr int64_t groups_of(int64_t k) { return (k + kGroup - 1) / kGroup; }
 LLMPQ_HOST_DEVICE constexpr int64_t tiles_of(int64_t n) {
   return (n + kTileOutputs - 1) / kTileOutputs;
 }

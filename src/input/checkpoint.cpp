@@ -54,7 +54,7 @@ class FileCheckpoint final : public Checkpoint {
   void read_scales(TensorRole role, int64_t layer, int64_t begin, int64_t rows,
                    std::span<float> scales) const override {
     const RoleShape shape = *shape_of(config_, role);
-    const int64_t groups = (shape.columns + kGroup - 1) / kGroup;
+    const int64_t groups = groups_of(shape.columns);
     CHECK(std::ssize(scales) == rows * groups, Exit::kInternal, "{}: room for {} scales of {} rows",
           name(role), scales.size(), rows);
     for (int64_t row = begin; row < begin + rows;) {

@@ -119,7 +119,7 @@ void read_stored_scales(const StoredMatrix& m, const StoredWeights& stored, int6
                         int64_t rows, std::span<float> scales) {
   constexpr const char* kWayOut =
       "give --format bf16, f16, w8, w4 or w3 to dequantize and round them anew";
-  const int64_t groups = (m.inputs + kGroup - 1) / kGroup;
+  const int64_t groups = groups_of(m.inputs);
   std::vector<float> theirs(static_cast<size_t>(rows));
   for (int64_t ours = 0; ours < groups; ++ours) {
     const int64_t first = ours * kGroup, group = group_at(m, stored, first);

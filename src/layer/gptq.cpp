@@ -102,7 +102,7 @@ void Gptq::round_group(const Group& group) const {
 
 void Gptq::round_rows(Format format, int64_t rows, std::span<float> values,
                       std::span<float> scales) const {
-  const int64_t groups = (inputs_ + kGroup - 1) / kGroup;
+  const int64_t groups = groups_of(inputs_);
   CHECK(!is_16bit(format) && std::ssize(values) == rows * inputs_ &&
             std::ssize(scales) == rows * groups,
         Exit::kInternal, "gptq: {} rows of {} inputs in {}: {} values and {} scales", rows, inputs_,

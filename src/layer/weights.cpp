@@ -95,7 +95,7 @@ Matrix empty_matrix(Backend& backend, Format format, const std::vector<Source>& 
 /// On a GPU w8 is sign and magnitude, which has no -128.
 void check_lowest(const Loader& from, const Source& source, std::span<const float> values,
                   std::span<const float> scales) {
-  const int64_t groups = (source.columns + kGroup - 1) / kGroup;
+  const int64_t groups = groups_of(source.columns);
   for (int64_t i = 0; i < std::ssize(values); ++i) {
     const int64_t row = i / source.columns, group = i % source.columns / kGroup;
     CHECK(values[static_cast<size_t>(i)] >
@@ -110,7 +110,7 @@ void check_lowest(const Loader& from, const Source& source, std::span<const floa
 
 /// The checkpoint's own integers and scales.
 void pack_stored(const Loader& from, Matrix& matrix, int64_t first, const Source& source) {
-  const int64_t k = matrix.k, groups = (k + kGroup - 1) / kGroup;
+  const int64_t k = matrix.k, groups = groups_of(k);
   const auto read = [&](int64_t begin, int64_t rows, std::vector<float>& strip) {
     strip.resize(static_cast<size_t>(rows * (k + groups)));
     const auto values = std::span(strip).first(static_cast<size_t>(rows * k));
@@ -290,7 +290,7 @@ Matrix load_product(const ProductOf& of, Format format, const RowRounder& round,
                     Backend& backend, Context& context) {
   const std::vector<Source> sources = sources_of(of.checkpoint.config(), of.product);
   Matrix matrix = empty_matrix(backend, format, sources);
-  const int64_t k = matrix.k, groups = (k + kGroup - 1) / kGroup;
+  const int64_t k = matrix.k, groups = groups_of(k);
   const int64_t most = pool.threads() * kRoundedRows;
   std::vector<float> values(static_cast<size_t>(most * k)),
       scales(static_cast<size_t>(most * groups));

@@ -131,7 +131,7 @@ TEST(CudaLayout, ScratchForTheWidestAndTheLargestMatrixIsEnoughForAll) {
       const int64_t piece = cuda::linear_piece_bytes(shape.k, shape.n * shape.k, exact);
       EXPECT_LE(cuda::linear_scratch_bytes(7, shape.k, shape.n * shape.k, exact),
                 cuda::linear_scratch_bytes(7, k, nk, exact));
-      EXPECT_GE(piece, cuda::groups_of(shape.k) * kGroup * 16 * (exact ? 4 : 2));
+      EXPECT_GE(piece, groups_of(shape.k) * kGroup * 16 * (exact ? 4 : 2));
     }
   }
 }

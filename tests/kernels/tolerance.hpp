@@ -23,7 +23,7 @@ inline double chain_error(int64_t k, double magnitudes) {
 /// Integer products are exact within a group: only the groups' sums round.
 inline double linear_error(ActivationType activation, Format format, int64_t k, double magnitudes) {
   const bool integer = activation == ActivationType::kInt8 && !is_16bit(format);
-  return chain_error(integer ? (k + kGroup - 1) / kGroup : k, magnitudes);
+  return chain_error(integer ? groups_of(k) : k, magnitudes);
 }
 
 /// Largest |w - unpacked| for a value of a group whose largest magnitude is `largest`.

@@ -35,7 +35,7 @@ class CudaPackTest : public GpuTest {
   }
   static void pack_scaled(Matrix& w, const std::vector<float>& values,
                           const std::vector<float>& scales, int64_t piece) {
-    const int64_t groups = cuda::groups_of(w.k);
+    const int64_t groups = groups_of(w.k);
     for (int64_t row = 0; row < w.n; row += piece)
       gpu().pack_scaled_rows(stream(), w, row, std::min(piece, w.n - row),
                              values.data() + row * w.k, scales.data() + row * groups);
@@ -51,7 +51,7 @@ class CudaPackTest : public GpuTest {
 /// Where a tile begins.
 const std::byte* tile_at(const std::vector<std::byte>& bytes, const Matrix& w, int64_t row,
                          int64_t group) {
-  const int64_t tile = row / cuda::kTileOutputs * cuda::groups_of(w.k) + group;
+  const int64_t tile = row / cuda::kTileOutputs * groups_of(w.k) + group;
   return bytes.data() + tile * cuda::tile_bytes(w.format);
 }
 
@@ -64,7 +64,7 @@ float scale_at(const std::byte* tile, int64_t output) {
 /// All integers and scales of a matrix, padding included, against those that the CPU packed.
 void expect_integers(const std::vector<std::byte>& bytes, const Matrix& w, const Matrix& wanted,
                      const std::string& what) {
-  const int64_t groups = cuda::groups_of(w.k);
+  const int64_t groups = groups_of(w.k);
   std::vector<int8_t> q(static_cast<size_t>(w.k));
   std::vector<float> scales(static_cast<size_t>(groups));
   for (int64_t row = 0; row < cuda::tiles_of(w.n) * cuda::kTileOutputs; ++row) {
