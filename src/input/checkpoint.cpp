@@ -29,22 +29,16 @@ class FileCheckpoint final : public Checkpoint {
   void read_rows(TensorRole role, int64_t layer, int64_t begin, int64_t rows,
                  std::span<float> values) const override {
     const RoleShape shape = check_rows(config_, role, layer, begin, rows, std::ssize(values));
-    for (int64_t row = begin; row < begin + rows;) {
-      const StoredRows run = stored_rows(config_, family_, role, row);
-      const int64_t count = std::min(run.count, begin + rows - row);
-      const auto index = static_cast<size_t>(layer * shape.experts + run.expert);
-      const auto part = values.subspan(static_cast<size_t>((row - begin) * shape.columns),
-                                       static_cast<size_t>(count * shape.columns));
-      const StoredMatrix& integers = integers_at(role, index);
-      const TensorPlace& place = places_[static_cast<size_t>(role)][index];
+    for_each_run({role, layer, begin, rows}, shape.columns, values, [&](const Run& run) {
+      const StoredMatrix& integers = integers_at(role, run.index);
+      const TensorPlace& place = places_[static_cast<size_t>(role)][run.index];
       if (integers.qweight.tensor)
-        read_stored_rows(integers, *config_.stored, run.begin, count, part);
+        read_stored_rows(integers, *config_.stored, run.begin, run.rows, run.values);
       else if (is_transposed(family_, role))
-        read_columns(place, run.begin, rows_of_tensor(config_, family_, role), part);
+        read_columns(place, run.begin, rows_of_tensor(config_, family_, role), run.values);
       else
-        read_elements(place, run.begin * shape.columns, part);
-      row += count;
-    }
+        read_elements(place, run.begin * shape.columns, run.values);
+    });
   }
 
   const StoredWeights* stored() const override {
@@ -57,20 +51,14 @@ class FileCheckpoint final : public Checkpoint {
     const int64_t groups = groups_of(shape.columns);
     CHECK(std::ssize(scales) == rows * groups, Exit::kInternal, "{}: room for {} scales of {} rows",
           name(role), scales.size(), rows);
-    for (int64_t row = begin; row < begin + rows;) {
-      const StoredRows run = stored_rows(config_, family_, role, row);
-      const int64_t count = std::min(run.count, begin + rows - row);
-      const auto index = static_cast<size_t>(layer * shape.experts + run.expert);
-      const StoredMatrix& integers = integers_at(role, index);
+    for_each_run({role, layer, begin, rows}, groups, scales, [&](const Run& run) {
+      const StoredMatrix& integers = integers_at(role, run.index);
       CHECK(integers.qweight.tensor, Exit::kModel,
             "layer {}, {}: not quantized, unlike what quantization_config says of the model, so no "
             "format holds the layer as it is; give --format to round it anew",
             layer, name(role));
-      read_stored_scales(integers, *config_.stored, run.begin, count,
-                         scales.subspan(static_cast<size_t>((row - begin) * groups),
-                                        static_cast<size_t>(count * groups)));
-      row += count;
-    }
+      read_stored_scales(integers, *config_.stored, run.begin, run.rows, run.values);
+    });
   }
 
   uint64_t content_hash() const override {
@@ -88,6 +76,33 @@ class FileCheckpoint final : public Checkpoint {
   }
 
  private:
+  /// Rows of a role's matrix in a layer.
+  struct WantedRows {
+    TensorRole role;
+    int64_t layer, begin, rows;
+  };
+  /// Wanted rows that follow each other in one tensor.
+  struct Run {
+    size_t index;             ///< of the tensor among the role's
+    int64_t begin, rows;      ///< in the tensor
+    std::span<float> values;  ///< [rows, width]: where they go
+  };
+
+  /// `values`: [wanted.rows, width].
+  template <typename Use>
+  void for_each_run(const WantedRows& wanted, int64_t width, std::span<float> values,
+                    Use use) const {
+    const int64_t experts = shape_of(config_, wanted.role)->experts;
+    for (int64_t done = 0; done < wanted.rows;) {
+      const StoredRows at = stored_rows(config_, family_, wanted.role, wanted.begin + done);
+      const int64_t rows = std::min(at.count, wanted.rows - done);
+      use(Run{
+          static_cast<size_t>(wanted.layer * experts + at.expert), at.begin, rows,
+          values.subspan(static_cast<size_t>(done * width), static_cast<size_t>(rows * width))});
+      done += rows;
+    }
+  }
+
   /// Empty for a role whose matrices are numbers as they are.
   const StoredMatrix& integers_at(TensorRole role, size_t index) const {
     static const StoredMatrix kNone;
