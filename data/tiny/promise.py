@@ -6,10 +6,8 @@ usage: promise.py [LLMPQ]      LLMPQ: the program; from the PATH if left out. Ne
 """
 
 import json
-import pathlib
-import tempfile
 
-from sensitivity import CALIBRATION_BYTES, HERE, increase, percent, run, windows
+from sensitivity import HERE, cut_text, increase, percent, run, windows
 
 BOUNDS = ("0.1%", "0.3%", "1%", "3%", "10%")
 
@@ -30,12 +28,7 @@ def formats_of(plan):
 
 def main():
     """Calibrates, generates by each bound, measures and prints."""
-    held_out = (HERE / "heldout.txt").read_bytes()
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        calibration, measured = folder / "calibration.txt", folder / "measured.txt"
-        calibration.write_bytes(held_out[:CALIBRATION_BYTES])
-        measured.write_bytes(held_out[CALIBRATION_BYTES:])
+    with cut_text() as (folder, calibration, measured):
         (folder / "device.json").write_text(json.dumps(device()))
         run("sensitivity", "--text", calibration, "--save-sensitivity", folder / "sensitivity.h5")
         base = windows(measured, ["bf16"])

@@ -5,6 +5,7 @@ on the second part, the perplexity with formats drawn for each layer, against th
 usage: sensitivity.py [LLMPQ]      LLMPQ: the program; from the PATH if left out. Needs Python 3 alone; takes about ten minutes.
 """
 
+import contextlib
 import json
 import math
 import pathlib
@@ -76,14 +77,21 @@ def print_forecasts(drawn, found):
           f"the program's own estimate: {found['relative_error']:.3f}")
 
 
-def main():
-    """Measures and prints."""
+@contextlib.contextmanager
+def cut_text():
+    """Yields a temporary folder and its two files: the part of heldout.txt to calibrate on, and the rest."""
     held_out = (HERE / "heldout.txt").read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         calibration, measured = folder / "calibration.txt", folder / "measured.txt"
         calibration.write_bytes(held_out[:CALIBRATION_BYTES])
         measured.write_bytes(held_out[CALIBRATION_BYTES:])
+        yield folder, calibration, measured
+
+
+def main():
+    """Measures and prints."""
+    with cut_text() as (folder, calibration, measured):
         found = {name: run("sensitivity", "--text", calibration, "--indicator", name, "--save-sensitivity", folder / f"{name}.h5",
                            *(() if name == "relative" else ("--calibration-runs", 0))) for name in INDICATORS}
         whole = HERE / "heldout.txt"

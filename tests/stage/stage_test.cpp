@@ -140,15 +140,20 @@ TEST_F(StageTest, RefusesRowsOfASequenceThatNeverStarted) {
   EXPECT_EQ(only.take_result().tokens.size(), 1u);
 }
 
-TEST_F(StageTest, ScoresTargetsWithoutASampler) {
-  const Plan plan = solve(request(1), Strategy::kJoint).plan;
-  Stage only = load(plan, 0);
+/// Three rows, two of them scored.
+Step scored_step() {
   Step step;
   step.tokens = {5, 6, 7};
   step.ranges = {{1, 3, 0, 1, false}};
   step.block_table = {0};
   step.targets = {6, -1, 8};
-  only.run(step, {});
+  return step;
+}
+
+TEST_F(StageTest, ScoresTargetsWithoutASampler) {
+  const Plan plan = solve(request(1), Strategy::kJoint).plan;
+  Stage only = load(plan, 0);
+  only.run(scored_step(), {});
   const StepResult result = only.take_result();
   ASSERT_EQ(result.scores.size(), 2u);
   for (const float score : result.scores) EXPECT_LT(score, 0.0f);
@@ -160,11 +165,7 @@ TEST_F(StageTest, ScoresTargetsWithoutASampler) {
 TEST_F(StageTest, GivesTheLogitsOfScoredRows) {
   const Plan plan = solve(request(1), Strategy::kJoint).plan;
   Stage only = load(plan, 0);
-  Step step;
-  step.tokens = {5, 6, 7};
-  step.ranges = {{1, 3, 0, 1, false}};
-  step.block_table = {0};
-  step.targets = {6, -1, 8};
+  Step step = scored_step();
   step.wants_logits = true;
   only.run(step, {});
   const StepResult result = only.take_result();
