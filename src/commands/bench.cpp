@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "commands/bench_report.hpp"
 #include "commands/decide.hpp"
+#include "commands/drive_requests.hpp"
 #include "commands/prepare.hpp"
 #include "commands/save_events.hpp"
 #include "commands/share.hpp"
@@ -128,24 +129,17 @@ std::vector<Job> cases_of(const Job& job) {
 /// Rank 0's part of a run.
 DriverCounts drive(const Bench& bench, const Job& job, const Plan& plan, Share& share,
                    Timeline& timeline) {
-  Bell bell;
   MadeFeed feed({.lengths = bench.lengths,
                  .vocab = bench.input.checkpoint->config().vocab,
                  .seed = job.seed,
                  .sampling = job.sampling});
   DiscardingSink sink;
-  IoThread io(feed, sink, job.prompt_window, bell, &timeline);
-  DriverSetup setup;
-  setup.scheduler = scheduler_config(plan);
-  setup.window = job.prompt_window;
-  setup.timeout_s = static_cast<double>(job.timeout);
-  Driver driver(setup, make_driver_links(bench.mpi, plan.pipelines[0]), nullptr, io);
-  run_share(bench.mpi, share, plan,
-            {.bell = bell, .conductor = &driver, .tick = {}, .timeline = &timeline});
-  io.close();
+  const DriverCounts counts =
+      drive_requests(bench.mpi, share,
+                     {.job = job, .plan = plan, .feed = feed, .sink = sink, .timeline = &timeline});
   CHECK(sink.failures == 0, Exit::kNoPlan, "{} of {} rows failed, the first one: {}", sink.failures,
         bench.lengths.size(), sink.first_error);
-  return driver.counts();
+  return counts;
 }
 
 /// Of this rank's steps, by their kind.

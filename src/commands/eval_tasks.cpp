@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "base/log.hpp"
-#include "pipeline/driver.hpp"
+#include "commands/drive_requests.hpp"
 
 namespace llmpq {
 namespace {
@@ -72,20 +72,15 @@ class AnswerSink final : public RowSink {
 
 /// Rank 0's part.
 std::vector<TaskOutcome> drive_tasks(const EvalWork& work, Share& share, const Plan& plan) {
-  Bell bell;
   TaskFeed feed(work.job, work.tasks, work.input);
   AnswerSink sink(work.tasks);
-  IoThread io(feed, sink, work.job.prompt_window, bell);
-  DriverSetup setup;
-  setup.scheduler = scheduler_config(plan);
-  setup.window = work.job.prompt_window;
-  setup.timeout_s = static_cast<double>(work.job.timeout);
-  setup.eos_token_ids = work.input.checkpoint->config().eos_token_ids;
-  Driver driver(setup, make_driver_links(work.mpi, plan.pipelines[0]),
-                work.input.tokenizer_or_null(), io);
-  run_share(work.mpi, share, plan,
-            {.bell = bell, .conductor = &driver, .tick = {}, .timeline = nullptr});
-  io.close();
+  drive_requests(work.mpi, share,
+                 {.job = work.job,
+                  .plan = plan,
+                  .feed = feed,
+                  .sink = sink,
+                  .tokenizer = work.input.tokenizer_or_null(),
+                  .eos_token_ids = work.input.checkpoint->config().eos_token_ids});
   return std::move(sink.outcomes);
 }
 
