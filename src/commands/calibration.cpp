@@ -18,26 +18,15 @@
 namespace llmpq {
 namespace {
 
-constexpr int64_t kLongestText = int64_t{1} << 30;  ///< bytes
-constexpr int64_t kWindow = 2048;                   ///< tokens of a calibration text at most
-constexpr int kTag = 8;
+constexpr int64_t kWindow = 2048;  ///< tokens of a calibration text at most
+constexpr int kTag = 9;            ///< transfers and clocks have 7 and 8
 constexpr int64_t kMessageBytes = int64_t{1} << 30;
-
-int64_t tokens_in(const Texts& texts) {
-  size_t tokens = 0;
-  for (const auto& text : texts) tokens += text.size();
-  return static_cast<int64_t>(tokens);
-}
 
 /// Consecutive windows of the text.
 Texts file_texts(const Job& job, const Input& input, int64_t window) {
-  CHECK(input.tokenizer, Exit::kModel, "{}: --calibration-text needs the model's tokenizer.json",
-        job.model.string());
-  const std::string text = read_file(job.calibration_text, kLongestText, Exit::kPrompts);
-  std::vector<int32_t> tokens = input.tokenizer->encode(text);
+  std::vector<int32_t> tokens =
+      file_tokens(job, input, {job.calibration_text, "--calibration-text", "to calibrate with"});
   tokens.resize(std::min(tokens.size(), static_cast<size_t>(job.calibration_tokens)));
-  CHECK(tokens.size() >= 2, Exit::kPrompts, "{}: {} tokens, want at least 2 to calibrate with",
-        job.calibration_text.string(), tokens.size());
   Texts texts;
   for (size_t begin = 0; begin < tokens.size(); begin += static_cast<size_t>(window)) {
     const size_t end = std::min(tokens.size(), begin + static_cast<size_t>(window));

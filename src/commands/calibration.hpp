@@ -12,8 +12,6 @@
 
 namespace llmpq {
 
-using Texts = std::vector<std::vector<int32_t>>;
-
 /// A text of at most `window` tokens for each row that has two or more, until there are `most`
 /// tokens. Error(kPrompts) if there is none.
 Texts prompt_texts(const Job& job, const Input& input, const FeedSetup& setup, int64_t window,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/file.hpp"
 #include "base/log.hpp"
 #include "commands/calibration.hpp"
 #include "kernels/check.hpp"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr int64_t kLengthSample = 20'000;  ///< rows beyond which prompts are sampled
 constexpr int64_t kBlockTokens = 16;
+constexpr int64_t kLongestText = int64_t{1} << 30;  ///< bytes
 
 int64_t context_length(const Job& job, const ModelConfig& config) {
   const int64_t wanted = job.max_model_len.value_or(config.max_positions);
@@ -109,6 +111,16 @@ Input load_input(const Mpi& mpi, const Job& job) {
     if (job.quantizer == Quantizer::kGptq) input.calibration = calibration_texts(job, input);
   });
   return input;
+}
+
+std::vector<int32_t> file_tokens(const Job& job, const Input& input, const TextFile& file) {
+  CHECK(input.tokenizer, Exit::kModel, "{}: {} needs the model's tokenizer.json",
+        job.model.string(), file.what);
+  std::vector<int32_t> tokens =
+      input.tokenizer->encode(read_file(file.path, kLongestText, Exit::kPrompts));
+  CHECK(tokens.size() >= 2, Exit::kPrompts, "{}: {} tokens, want at least 2 {}", file.path.string(),
+        tokens.size(), file.use);
+  return tokens;
 }
 
 namespace {

@@ -2,8 +2,10 @@
 // machines are. Every step is agreed on by all ranks. What follows is decide.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/mpi.hpp"
@@ -39,6 +41,14 @@ std::unique_ptr<Checkpoint> open_model(const Job& job);
 DType kv_cache_type(const Job& job, const ModelConfig& config);
 /// Collective. Error(kModel), (kPrompts) or (kUsage).
 Input load_input(const Mpi& mpi, const Job& job);
+
+/// A text file, and the words for it in a sentence about it.
+struct TextFile {
+  const std::filesystem::path& path;
+  std::string_view what, use;
+};
+/// Rank 0: its tokens, at least two. Error(kPrompts), or (kModel) without a tokenizer.
+std::vector<int32_t> file_tokens(const Job& job, const Input& input, const TextFile& file);
 
 /// What the job fixes of the plan by hand.
 PlanWishes plan_wishes(const Job& job);

@@ -4,16 +4,9 @@
 #include <optional>
 #include <utility>
 
-#include "base/file.hpp"
 #include "kernels/check.hpp"
 
 namespace llmpq {
-namespace {
-
-constexpr int64_t kLongestText = int64_t{1} << 30;
-
-}  // namespace
-
 int64_t window_tokens(const Job& job, const Input& input) {
   const int64_t window = job.window.value_or(input.max_model_len);
   CHECK(window >= 2 && window <= input.max_model_len, Exit::kUsage,
@@ -22,13 +15,7 @@ int64_t window_tokens(const Job& job, const Input& input) {
 }
 
 std::vector<int32_t> text_tokens(const Job& job, const Input& input) {
-  CHECK(input.tokenizer, Exit::kModel, "{}: a text needs the model's tokenizer.json",
-        job.model.string());
-  const std::string text = read_file(job.text, kLongestText, Exit::kPrompts);
-  std::vector<int32_t> tokens = input.tokenizer->encode(text);
-  CHECK(tokens.size() >= 2, Exit::kPrompts, "{}: {} tokens, want at least 2 to score one",
-        job.text.string(), tokens.size());
-  return tokens;
+  return file_tokens(job, input, {job.text, "a text", "to score one"});
 }
 
 Job scoring_job(const Job& job) {

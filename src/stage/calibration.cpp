@@ -39,7 +39,7 @@ class ProductInputs final : public LayerObserver {
   InputHessian hessian_;
 };
 
-int64_t longest(const std::vector<std::vector<int32_t>>& texts) {
+int64_t longest(const Texts& texts) {
   size_t most = 1;
   for (const auto& text : texts) most = std::max(most, text.size());
   return static_cast<int64_t>(most);
@@ -60,6 +60,12 @@ Rows rows_of_text(const std::vector<int32_t>& text, int64_t begin, int64_t end) 
 }
 
 }  // namespace
+
+int64_t tokens_in(const Texts& texts) {
+  size_t tokens = 0;
+  for (const auto& text : texts) tokens += text.size();
+  return static_cast<int64_t>(tokens);
+}
 
 int64_t calibration_bytes(const ModelConfig& c, int64_t tokens, int threads) {
   const int64_t most = std::max({c.hidden, c.heads * c.head_dim, c.ffn});
@@ -112,9 +118,7 @@ void Calibration::for_each_chunk(Run run) {
 }
 
 void Calibration::embed(const EmbeddingWeights& embedding) {
-  size_t tokens = 0;
-  for (const auto& text : state_.texts) tokens += text.size();
-  state_.hidden.resize(tokens * static_cast<size_t>(config_.hidden));
+  state_.hidden.resize(static_cast<size_t>(tokens_in(state_.texts) * config_.hidden));
   for_each_chunk([&](const RowsView& view, float* hidden) {
     forward_embedding(run_with(nullptr), embedding, view);
     backend_.copy_to_host(*context_, hidden, on_device_->workspace.hidden,

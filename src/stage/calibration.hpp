@@ -15,9 +15,12 @@
 
 namespace llmpq {
 
+using Texts = std::vector<std::vector<int32_t>>;  ///< tokens of each
+int64_t tokens_in(const Texts& texts);
+
 /// Where the calibration texts stand between two layers.
 struct CalibrationState {
-  std::vector<std::vector<int32_t>> texts;  ///< tokens of each
+  Texts texts;
   std::vector<float> hidden;  ///< [all tokens, hidden]: the residual stream; empty before a layer
 };
 
