@@ -19,7 +19,6 @@ using testing::HasSubstr;
 using Words = std::vector<std::string>;
 
 const std::string kMpirun = std::string(LLMPQ_TEST_DATA) + "/netns/mpirun.sh";
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
 
 class Hosts : public testing::Test {
  protected:

@@ -57,7 +57,7 @@ TEST(BadRows, EveryTenthInOneOfTenWays) {
   const auto run = [&](const std::string& prompts, const std::vector<std::string>& more, int code) {
     std::vector<std::string> words{"generate",
                                    "--model",
-                                   std::string(LLMPQ_DATA) + "/tiny",
+                                   kTiny,
                                    "--prompts",
                                    scratch.path(prompts),
                                    "--output",

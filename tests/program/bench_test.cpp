@@ -17,8 +17,6 @@ namespace {
 using testing::ContainsRegex;
 using testing::HasSubstr;
 
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
-
 std::vector<std::string> bench(const std::vector<std::string>& more) {
   std::vector<std::string> words{
       "bench", "--model",         kTiny, "--backend", "cpu", "--threads",    "1", "--warmup",

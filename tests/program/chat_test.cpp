@@ -54,7 +54,7 @@ class Chat : public testing::Test {
   std::string model(bool with_template) const {
     const fs::path folder = scratch_.path(with_template ? "chatty" : "silent");
     fs::create_directory(folder);
-    for (const auto& file : fs::directory_iterator(std::string(LLMPQ_DATA) + "/tiny"))
+    for (const auto& file : fs::directory_iterator(kTiny))
       if (file.is_regular_file()) fs::create_symlink(file.path(), folder / file.path().filename());
     if (with_template) std::ofstream(folder / "chat_template.jinja") << kTemplate;
     return folder;

@@ -13,8 +13,6 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
-
 nlohmann::json check_json(std::vector<std::string> more, int ranks, int code = 0) {
   more.insert(more.begin(), {"check", "--json"});
   const ProgramRun run = run_program(more, ranks);

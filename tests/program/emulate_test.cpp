@@ -19,8 +19,6 @@ namespace {
 using testing::HasSubstr;
 using Flags = std::vector<std::string>;
 
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
-
 class Emulated : public testing::Test {
  protected:
   Emulated() { write_prompts(scratch_.path("prompts.h5"), bundled_prompts(0, 4)); }

@@ -19,7 +19,6 @@ using Flags = std::vector<std::string>;
 using nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
 
 std::string content(const std::string& path) {
   std::stringstream text;

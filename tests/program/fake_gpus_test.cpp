@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.hpp"
+#include "program/files.hpp"
 #include "program/run_program.hpp"
 
 namespace llmpq::test {
@@ -13,8 +14,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using Environment = std::vector<std::pair<std::string, std::string>>;
-
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
 
 ProgramRun run_on_fake_gpus(Environment environment, const std::vector<std::string>& words,
                             int ranks) {

@@ -12,6 +12,9 @@
 
 namespace llmpq::test {
 
+/// The bundled model's folder.
+inline const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
+
 /// A folder of the test, with its files' paths as the command line takes them.
 class Scratch {
  public:

@@ -29,7 +29,7 @@ class Generate : public testing::Test {
   Flags job(const std::string& output, const Flags& more = {}) const {
     Flags words{"generate",
                 "--model",
-                std::string(LLMPQ_DATA) + "/tiny",
+                kTiny,
                 "--prompts",
                 scratch_.path("prompts.h5"),
                 "--output",
@@ -144,9 +144,8 @@ TEST_F(Generate, RanksMayServeStagesInAnyOrderAndIdle) {
 }
 
 TEST_F(Generate, PlanCommandPrintsThePlanFile) {
-  const ProgramRun plan = run_program({"plan", "--model", std::string(LLMPQ_DATA) + "/tiny",
-                                       "--json", "--format", "w4", "--log-level", "error"},
-                                      2);
+  const ProgramRun plan = run_program(
+      {"plan", "--model", kTiny, "--json", "--format", "w4", "--log-level", "error"}, 2);
   ASSERT_EQ(plan.exit_code, 0) << plan.err;
   const auto json = parse_json(plan.out, "stdout", Exit::kUsage);
   EXPECT_EQ(json["format"], "llmpq-plan-1");
@@ -242,10 +241,8 @@ TEST_F(Generate, EvalSaysTheSameOnAnyNumberOfRanks) {
     for (const std::string& prompt : bundled_prompts(0, 40)) file << prompt << "\n";
   }
   const auto perplexity = [&](int ranks, const Flags& more) {
-    Flags words{"eval",     "--model",     std::string(LLMPQ_DATA) + "/tiny",
-                "--text",   text,          "--json",
-                "--window", "256",         "--stride",
-                "200",      "--log-level", "error"};
+    Flags words{"eval",     "--model", kTiny,      "--text", text,          "--json",
+                "--window", "256",     "--stride", "200",    "--log-level", "error"};
     words.insert(words.end(), more.begin(), more.end());
     const ProgramRun run = run_program(words, ranks);
     EXPECT_EQ(run.exit_code, 0) << run.err;

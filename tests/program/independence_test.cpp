@@ -80,7 +80,7 @@ class Independence : public testing::TestWithParam<Flavor> {
     const bool greedy = GetParam().name.ends_with("greedy");
     return Flags{"generate",
                  "--model",
-                 std::string(LLMPQ_DATA) + "/tiny",
+                 kTiny,
                  "--prompts",
                  scratch_.path(prompts),
                  "--output",

@@ -23,7 +23,6 @@ namespace {
 
 using testing::HasSubstr;
 using Flags = std::vector<std::string>;
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
 
 /// A CPU of this host that takes a fixed time for a layer and `factor` times a time a row.
 DeviceProfile cpu(double factor) {

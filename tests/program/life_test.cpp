@@ -45,7 +45,7 @@ class Life : public testing::Test {
   static Flags job(const std::string& output, const Flags& more = {}) {
     Flags words{"generate",
                 "--model",
-                std::string(LLMPQ_DATA) + "/tiny",
+                kTiny,
                 "--prompts",
                 scratch_->path("prompts.h5"),
                 "--output",

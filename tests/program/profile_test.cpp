@@ -14,8 +14,7 @@ namespace {
 using testing::HasSubstr;
 
 std::vector<std::string> profile(std::vector<std::string> more) {
-  more.insert(more.begin(), {"profile", "--model", std::string(LLMPQ_DATA) + "/tiny", "--backend",
-                             "cpu", "--threads", "1"});
+  more.insert(more.begin(), {"profile", "--model", kTiny, "--backend", "cpu", "--threads", "1"});
   return more;
 }
 

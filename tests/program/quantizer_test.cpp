@@ -17,7 +17,6 @@ namespace {
 
 using Flags = std::vector<std::string>;
 using testing::HasSubstr;
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
 
 class QuantizerProgram : public testing::Test {
  protected:

@@ -33,7 +33,7 @@ std::string bytes_of(const std::string& path) {
 class Resume : public testing::Test {
  protected:
   Resume() {
-    fs::copy(std::string(LLMPQ_DATA) + "/tiny", model());
+    fs::copy(kTiny, model());
     write_prompts(prompts(), bundled_prompts(0, kRows));
   }
 

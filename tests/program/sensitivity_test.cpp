@@ -15,7 +15,6 @@ namespace {
 
 using Flags = std::vector<std::string>;
 using testing::HasSubstr;
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
 
 class SensitivityProgram : public testing::Test {
  protected:

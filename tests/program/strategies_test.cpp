@@ -17,7 +17,6 @@ namespace {
 
 using testing::HasSubstr;
 using Flags = std::vector<std::string>;
-const std::string kTiny = std::string(LLMPQ_DATA) + "/tiny";
 
 /// Two emulated ranks, the second one three times as slow.
 class Strategies : public testing::Test {
