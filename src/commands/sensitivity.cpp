@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <tuple>
 
 #include "base/json.hpp"
 #include "base/log.hpp"
@@ -77,10 +79,20 @@ ByFormat omega_of(Indicator indicator, const LayerEvidence& evidence) {
   return omega;
 }
 
+void warn_of_unseen(const std::vector<int64_t>& unseen, int64_t experts) {
+  const auto all = std::accumulate(unseen.begin(), unseen.end(), int64_t{0});
+  if (all > 0)
+    log_warning(
+        "{} of the {} experts of all layers saw no token of the text: nothing is known of them and "
+        "they add nothing to omega; more --calibration-tokens may reach them",
+        all, experts * std::ssize(unseen));
+}
+
 /// Each rank computes its own layers'; rank 0 gets all, by layer. Collective.
 std::vector<ByFormat> gather_omega(const Bench& bench, const Plan& plan,
                                    const StatisticsObserver& observer) {
   const Mpi& mpi = bench.mpi;
+  const ModelConfig& config = bench.input.checkpoint->config();
   nlohmann::json mine = nlohmann::json::array();
   mpi.agreed([&] {
     for (const StagePlan& stage : plan.pipelines.at(0).stages)
@@ -90,13 +102,18 @@ std::vector<ByFormat> gather_omega(const Bench& bench, const Plan& plan,
               {layer,
                omega_of(bench.job.indicator,
                         {*bench.input.checkpoint, layer, observer.of(layer),
-                         bench.machines.inventory.at(static_cast<size_t>(mpi.rank())).threads})});
+                         bench.machines.inventory.at(static_cast<size_t>(mpi.rank())).threads}),
+               unseen_experts(observer.of(layer), config.experts)});
   });
-  std::vector<ByFormat> omega(static_cast<size_t>(bench.input.checkpoint->config().layers));
+  std::vector<ByFormat> omega(static_cast<size_t>(config.layers));
+  std::vector<int64_t> unseen(omega.size());
   for (const std::string& text : mpi.gather(dump_json(mine)))
-    for (const auto& [layer, values] :
-         nlohmann::json::parse(text).get<std::vector<std::pair<size_t, ByFormat>>>())
+    for (const auto& [layer, values, experts] :
+         nlohmann::json::parse(text).get<std::vector<std::tuple<size_t, ByFormat, int64_t>>>()) {
       omega.at(layer) = values;
+      unseen.at(layer) = experts;
+    }
+  warn_of_unseen(unseen, config.experts);
   return omega;
 }
 

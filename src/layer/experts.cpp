@@ -25,20 +25,29 @@ void route(const LayerRun& run, const LayerWeights& weights, const float* x, int
 
 }  // namespace
 
-void add_experts(const LayerRun& run, const LayerWeights& weights, const float* x, int64_t tokens) {
+void forward_expert(const LayerRun& run, const Expert& expert, const ExpertRows& rows) {
+  Workspace& w = run.workspace;
+  linear(run, expert.up,
+         {rows.layer, Product::kUp, w.gathered, rows.count, w.up, rows.expert, rows.weight});
+  activate(run, rows.count);
+  linear(run, expert.down,
+         {rows.layer, Product::kDown, w.gated, rows.count, w.projected, rows.expert, rows.weight});
+}
+
+void add_experts(const LayerRun& run, const LayerWeights& weights, const ExpertsInput& input) {
   Workspace& w = run.workspace;
   const int64_t hidden = run.config.hidden;
-  route(run, weights, x, tokens);
+  route(run, weights, input.x, input.tokens);
   for (size_t e = 0; e < weights.experts.size(); ++e) {
     const int32_t begin = w.routes.on_host[e], rows = w.routes.on_host[e + 1] - begin;
     if (rows == 0) continue;
-    const Expert& expert = weights.experts[e];
-    run.ops.gather_rows(
-        run.context,
-        {.x = x, .index = w.routes.row + begin, .rows = rows, .width = hidden, .y = w.gathered});
-    linear(run, expert.up, w.gathered, rows, w.up, run.activation);
-    activate(run, rows);
-    linear(run, expert.down, w.gated, rows, w.projected, run.activation);
+    run.ops.gather_rows(run.context, {.x = input.x,
+                                      .index = w.routes.row + begin,
+                                      .rows = rows,
+                                      .width = hidden,
+                                      .y = w.gathered});
+    forward_expert(run, weights.experts[e],
+                   {input.layer, static_cast<int64_t>(e), rows, w.routes.weight + begin});
     run.ops.add_rows(run.context, {.x = w.hidden,
                                    .add = w.projected,
                                    .index = w.routes.row + begin,

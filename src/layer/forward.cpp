@@ -106,7 +106,7 @@ void layer_with_norms_before(const LayerRun& run, const LayerWeights& weights,
   attention_part(run, weights, at, w.normed);
   if (both) norm(run, weights.attention_norm, given);
   norm(run, weights.post_norm, {.x = w.hidden, .add = w.projected, .y = w.normed, .count = tokens});
-  if (run.config.experts > 0) return add_experts(run, weights, w.normed, tokens);
+  if (run.config.experts > 0) return add_experts(run, weights, {at.layer, w.normed, tokens});
   feed_forward_part(run, weights, at, w.normed);
   if (both) norm(run, weights.feed_forward_norm, given);
   add_part(run, tokens);

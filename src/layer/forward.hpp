@@ -101,6 +101,17 @@ struct LayerRun {
 void forward_layer(const LayerRun& run, const LayerWeights& weights, const KvCache& cache,
                    int64_t layer, const RowsView& rows);
 
+/// Rows that were routed to an expert of a layer, gathered in workspace.gathered.
+struct ExpertRows {
+  int64_t layer;
+  int64_t expert;
+  int64_t count;
+  const float* weight = nullptr;  ///< for the observer: ProductRun::weight
+};
+/// workspace.projected = expert(workspace.gathered): its part of forward_layer(), for who wants it
+/// alone.
+void forward_expert(const LayerRun& run, const Expert& expert, const ExpertRows& rows);
+
 /// workspace.hidden = embedding of rows.tokens (learned positions and norm included).
 void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const RowsView& rows);
 

@@ -36,8 +36,8 @@ void linear(const LayerRun& run, const Linear& weights, const LayerProduct& p) {
   linear(run, weights, p.x, p.tokens, p.y, run.activation);
   if (!run.observer) return;
   const Matrix& matrix = weights.matrix;
-  run.observer->see_product(run.context,
-                            {p.layer, p.product, p.tokens, p.x, matrix.k, p.y, matrix.n});
+  run.observer->see_product(run.context, {p.layer, p.product, p.tokens, p.x, matrix.k, p.y,
+                                          matrix.n, p.expert, p.weight});
 }
 
 void activate(const LayerRun& run, int64_t tokens) {

@@ -26,6 +26,8 @@ struct LayerProduct {
   const float* x;
   int64_t tokens;
   float* y;
+  int64_t expert = 0;             ///< as ProductRun has it
+  const float* weight = nullptr;  ///< the same
 };
 void linear(const LayerRun& run, const Linear& weights, const LayerProduct& product);
 
@@ -35,8 +37,13 @@ void activate(const LayerRun& run, int64_t tokens);
 /// hidden += projected
 void add_part(const LayerRun& run, int64_t tokens);
 
-/// hidden += what the experts make of x [tokens, hidden], each row by its own few experts, added in
-/// the order of their index. Overwrites workspace.projected.
-void add_experts(const LayerRun& run, const LayerWeights& weights, const float* x, int64_t tokens);
+/// hidden += what the experts of a layer make of x [tokens, hidden], each row by its own few
+/// experts, added in the order of their index. Overwrites workspace.projected.
+struct ExpertsInput {
+  int64_t layer;
+  const float* x;
+  int64_t tokens;
+};
+void add_experts(const LayerRun& run, const LayerWeights& weights, const ExpertsInput& input);
 
 }  // namespace llmpq

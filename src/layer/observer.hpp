@@ -8,7 +8,8 @@
 
 namespace llmpq {
 
-/// The matrix products of a layer in their order; LayerWeights has a Linear for each.
+/// The matrix products of a layer in their order; LayerWeights has a Linear for each. With experts
+/// the last two are done by one expert after the other, each for its own rows.
 enum class Product : uint8_t { kQkv, kOut, kUp, kDown };
 inline constexpr int kProducts = 4;
 
@@ -21,6 +22,9 @@ struct ProductRun {
   int64_t inputs;
   const float* y;  ///< [rows, outputs], the bias added
   int64_t outputs;
+  int64_t expert = 0;  ///< whose kUp or kDown it is; 0 without experts
+  /// [rows]: the router's weights, which an expert's outputs are multiplied by; null otherwise.
+  const float* weight = nullptr;
 };
 
 /// What is seen is there once the work queued on the context is done, and only until the call

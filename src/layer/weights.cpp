@@ -146,8 +146,8 @@ Matrix load_matrix(const Loader& from, Format format, const std::vector<Source>&
   return matrix;
 }
 
-/// What a product of a layer without experts is made of.
-std::vector<Source> sources_of(const ModelConfig& c, Product product) {
+/// What a product of a layer is made of; with experts kUp and kDown are those of one.
+std::vector<Source> sources_of(const ModelConfig& c, Product product, int64_t expert = 0) {
   using enum TensorRole;
   const int64_t q_rows = c.heads * c.head_dim, kv_rows = c.kv_heads * c.head_dim;
   switch (product) {
@@ -156,12 +156,13 @@ std::vector<Source> sources_of(const ModelConfig& c, Product product) {
     case Product::kOut:
       return {{kOut, c.hidden, q_rows}};
     case Product::kUp:
-      if (c.gated) return {{kGate, c.ffn, c.hidden}, {kUp, c.ffn, c.hidden}};
-      return {{kUp, c.ffn, c.hidden}};
+      if (c.gated)
+        return {{kGate, c.ffn, c.hidden, expert * c.ffn}, {kUp, c.ffn, c.hidden, expert * c.ffn}};
+      return {{kUp, c.ffn, c.hidden, expert * c.ffn}};
     case Product::kDown:
       break;
   }
-  return {{kDown, c.hidden, c.ffn}};
+  return {{kDown, c.hidden, c.ffn, expert * c.hidden}};
 }
 
 /// A table of 16-bit numbers, row-major.
@@ -205,11 +206,9 @@ void load_experts(const Loader& from, const ModelConfig& c, Format format, Layer
   using enum TensorRole;
   w.router.matrix = load_matrix(from, format_16bit(c), {{kRouter, c.experts, c.hidden}});
   for (int64_t e = 0; e < c.experts; ++e) {
-    const Source gate{kGate, c.ffn, c.hidden, e * c.ffn}, up{kUp, c.ffn, c.hidden, e * c.ffn};
     Expert expert;
-    expert.up.matrix =
-        c.gated ? load_matrix(from, format, {gate, up}) : load_matrix(from, format, {up});
-    expert.down.matrix = load_matrix(from, format, {{kDown, c.hidden, c.ffn, e * c.hidden}});
+    expert.up.matrix = load_matrix(from, format, sources_of(c, Product::kUp, e));
+    expert.down.matrix = load_matrix(from, format, sources_of(c, Product::kDown, e));
     w.experts.push_back(std::move(expert));
   }
 }
@@ -272,23 +271,34 @@ bool is_as_stored(const Checkpoint& checkpoint, Format format) {
   return stored && !is_16bit(format) && format_of(*stored) == format;
 }
 
-Matrix& matrix_of(LayerWeights& weights, Product product) {
+Matrix& matrix_of(LayerWeights& weights, Product product, int64_t expert) {
+  const bool has_experts = !weights.experts.empty();
   switch (product) {
     case Product::kQkv:
       return weights.qkv.matrix;
     case Product::kOut:
       return weights.out.matrix;
     case Product::kUp:
-      return weights.up.matrix;
+      return has_experts ? weights.experts.at(static_cast<size_t>(expert)).up.matrix
+                         : weights.up.matrix;
     case Product::kDown:
       break;
   }
-  return weights.down.matrix;
+  return has_experts ? weights.experts.at(static_cast<size_t>(expert)).down.matrix
+                     : weights.down.matrix;
+}
+
+Matrix load_product(const ProductOf& of, Format format, Backend& backend, Context& context) {
+  const Loader from{of.checkpoint, of.layer, backend, context, kStripBytes};
+  Matrix matrix =
+      load_matrix(from, format, sources_of(of.checkpoint.config(), of.product, of.expert));
+  context.synchronize();
+  return matrix;
 }
 
 Matrix load_product(const ProductOf& of, Format format, const RowRounder& round, ThreadPool& pool,
                     Backend& backend, Context& context) {
-  const std::vector<Source> sources = sources_of(of.checkpoint.config(), of.product);
+  const std::vector<Source> sources = sources_of(of.checkpoint.config(), of.product, of.expert);
   Matrix matrix = empty_matrix(backend, format, sources);
   const int64_t k = matrix.k, groups = groups_of(k);
   const int64_t most = pool.threads() * kRoundedRows;

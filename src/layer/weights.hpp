@@ -79,13 +79,16 @@ bool is_as_stored(const Checkpoint& checkpoint, Format format);
 LayerWeights load_layer(const Checkpoint& checkpoint, int64_t layer, Format format,
                         Backend& backend, Context& context, int64_t strip_bytes = kStripBytes);
 
-/// The matrix of one of a layer's products; not with experts.
+/// The matrix of one of a layer's products; with experts kUp and kDown are `expert`'s.
 struct ProductOf {
   const Checkpoint& checkpoint;
   int64_t layer;
   Product product;
+  int64_t expert = 0;
 };
-Matrix& matrix_of(LayerWeights& weights, Product product);
+Matrix& matrix_of(LayerWeights& weights, Product product, int64_t expert = 0);
+/// Reads it and rounds to nearest, as load_layer() does.
+Matrix load_product(const ProductOf& of, Format format, Backend& backend, Context& context);
 /// Chooses the integers of rows of a matrix: `values` [rows, k] are its weights, and become
 /// integers times scales; `scales` [rows, groups]. Called by several threads at once.
 using RowRounder =

@@ -5,7 +5,6 @@
 #include <deque>
 #include <future>
 
-#include "kernels/check.hpp"
 #include "kernels/cpu/pack.hpp"
 #include "layer/weights.hpp"
 
@@ -27,7 +26,7 @@ ByFormat sum_over_strips(const Checkpoint& checkpoint, int64_t layer, const Laye
     const int64_t rows = std::min(most, matrix.rows - begin);
     Strip strip{std::vector<float>(static_cast<size_t>(rows * matrix.columns)), rows,
                 matrix.columns};
-    checkpoint.read_rows(matrix.role, layer, begin, rows, strip.values);
+    checkpoint.read_rows(matrix.role, layer, matrix.first + begin, rows, strip.values);
     return measure(strip);
   };
   ByFormat sum{};
@@ -81,17 +80,16 @@ double weighted_error(const Strip& strip, Format format, const std::vector<doubl
 
 std::vector<LayerMatrix> layer_matrices(const ModelConfig& c) {
   using enum TensorRole;
-  CHECK(c.experts == 0, Exit::kUsage,
-        "the indicator of quality does not know mixtures of experts, of which each sees a part of "
-        "the tokens only; choose the layers' formats with --format");
   const int64_t q_rows = c.heads * c.head_dim, kv_rows = c.kv_heads * c.head_dim;
   std::vector<LayerMatrix> all{{kQ, Product::kQkv, q_rows, c.hidden},
                                {kK, Product::kQkv, kv_rows, c.hidden},
                                {kV, Product::kQkv, kv_rows, c.hidden},
                                {kOut, Product::kOut, c.hidden, q_rows}};
-  if (c.gated) all.push_back({kGate, Product::kUp, c.ffn, c.hidden});
-  all.push_back({kUp, Product::kUp, c.ffn, c.hidden});
-  all.push_back({kDown, Product::kDown, c.hidden, c.ffn});
+  for (int64_t e = 0; e < std::max<int64_t>(1, c.experts); ++e) {
+    if (c.gated) all.push_back({kGate, Product::kUp, c.ffn, c.hidden, e, e * c.ffn});
+    all.push_back({kUp, Product::kUp, c.ffn, c.hidden, e, e * c.ffn});
+    all.push_back({kDown, Product::kDown, c.hidden, c.ffn, e, e * c.hidden});
+  }
   return all;
 }
 

@@ -20,7 +20,10 @@ struct LayerMatrix {
   TensorRole role;
   Product product;
   int64_t rows, columns;
+  int64_t expert = 0;  ///< whose it is; 0 without experts
+  int64_t first = 0;   ///< where its rows begin among those of the role
 };
+/// All that formats are for; with experts those of each, one expert after the other.
 std::vector<LayerMatrix> layer_matrices(const ModelConfig& config);
 
 /// S^2 of each integer format: the mean over rows and groups of scale^2, each group weighted by its

@@ -17,15 +17,26 @@ std::vector<double> mean_squares(const ChannelMoments& channels) {
   return result;
 }
 
-/// e by product.
-std::array<ByFormat, kProducts> squared_errors(const LayerEvidence& of) {
-  std::array<ByFormat, kProducts> errors{};
-  for (const LayerMatrix& matrix : layer_matrices(of.checkpoint.config())) {
-    const auto product = static_cast<size_t>(matrix.product);
-    const auto weights = mean_squares(of.statistics.inputs[product]);
-    add(errors[product], weighted_errors(of.checkpoint, of.layer, matrix, weights, of.threads), 1);
-  }
-  return errors;
+/// A matrix, what is known of its product, and the share of the tokens that meet it.
+struct SeenMatrix {
+  const LayerMatrix& matrix;
+  const ProductStatistics& product;
+  double share;
+};
+
+/// measure(seen) for each matrix of the layer that a token has met.
+template <typename Measure>
+void for_each_seen(const LayerEvidence& of, Measure measure) {
+  const auto tokens = static_cast<double>(of.statistics.tokens());
+  for (const LayerMatrix& matrix : layer_matrices(of.checkpoint.config()))
+    if (const auto* const product = of.statistics.find(matrix.product, matrix.expert))
+      measure(SeenMatrix{matrix, *product, static_cast<double>(product->inputs.rows()) / tokens});
+}
+
+/// e of a matrix: the expected squared error of its output, for a token that meets it.
+ByFormat squared_error(const LayerEvidence& of, const SeenMatrix& seen) {
+  return weighted_errors(of.checkpoint, of.layer, seen.matrix, mean_squares(seen.product.inputs),
+                         of.threads);
 }
 
 /// 0 / 0, of a layer whose products give nothing, is no error.
@@ -40,32 +51,31 @@ std::string_view name(Indicator indicator) {
 
 ByFormat variance_omega(const LayerEvidence& of) {
   ByFormat omega{};
-  for (const LayerMatrix& matrix : layer_matrices(of.checkpoint.config())) {
-    const ChannelMoments& inputs = of.statistics.inputs[static_cast<size_t>(matrix.product)];
-    add(omega, mean_squared_steps(of.checkpoint, of.layer, matrix),
-        static_cast<double>(matrix.columns) * inputs.pooled().variance() / 4);
-  }
+  for_each_seen(of, [&](const SeenMatrix& seen) {
+    add(omega, mean_squared_steps(of.checkpoint, of.layer, seen.matrix),
+        seen.share * static_cast<double>(seen.matrix.columns) *
+            seen.product.inputs.pooled().variance() / 4);
+  });
   return omega;
 }
 
 ByFormat hessian_omega(const LayerEvidence& of) {
   ByFormat omega{};
-  for (const ByFormat& errors : squared_errors(of)) add(omega, errors, 1);
+  for_each_seen(of,
+                [&](const SeenMatrix& seen) { add(omega, squared_error(of, seen), seen.share); });
   return omega;
 }
 
 ByFormat relative_omega(const LayerEvidence& of) {
-  const auto tokens = static_cast<double>(of.statistics.inputs[0].rows());
-  const auto errors = squared_errors(of);
   ByFormat omega{};
-  for (int product = 0; product < kProducts; ++product) {
-    const auto at = static_cast<size_t>(product);
+  for_each_seen(of, [&](const SeenMatrix& seen) {
+    const auto rows = static_cast<double>(seen.product.inputs.rows());
     // The product through which this one's error comes into the stream.
-    const Product last = at <= static_cast<size_t>(Product::kOut) ? Product::kOut : Product::kDown;
-    const double share =
-        ratio(of.statistics.output_power[static_cast<size_t>(last)], of.statistics.hidden_power);
-    add(omega, errors[at], ratio(share * tokens, of.statistics.output_power[at]));
-  }
+    const Product last = seen.matrix.product <= Product::kOut ? Product::kOut : Product::kDown;
+    const double added = of.statistics.find(last, seen.matrix.expert)->added_power;
+    const double part = ratio(added, of.statistics.hidden_power);
+    add(omega, squared_error(of, seen), ratio(part * rows, seen.product.output_power));
+  });
   return omega;
 }
 

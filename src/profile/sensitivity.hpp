@@ -40,18 +40,22 @@ struct LayerEvidence {
 /// what rounding to nearest adds to the variance of an output (D: inputs of the matrix, S: its
 /// step, X: its inputs, all tokens and channels together). The paper's S is one step for a matrix;
 /// with a step for each group of 128, S^2 is their mean. q, k, v, gate and up count one by one.
+/// An expert's matrices count by the share of the tokens that were routed to it, X are these.
 ByFormat variance_omega(const LayerEvidence& evidence);
 
 /// e, summed over the products: for each the sum over its weights of (w - rounded w)^2 * E[x^2] of
 /// the channel that the weight meets, the expected squared error of its output: the diagonal of the
-/// Hessian X X^T of the layer-wise squared error (GPTQ, arXiv 2210.17323).
+/// Hessian X X^T of the layer-wise squared error (GPTQ, arXiv 2210.17323). An expert's count by the
+/// share of the tokens that were routed to it.
 ByFormat hessian_omega(const LayerEvidence& evidence);
 
 /// The noise that rounding the layer adds to the residual stream, in parts of the stream, because
 /// the norm before whatever comes next divides by its size. With r = e / E|y|^2, the relative
 /// error of a product, and h the stream after the layer:
 ///   (E|y_out|^2 (r_qkv + r_out) + E|y_down|^2 (r_up + r_down)) / E|h|^2
-/// Ours: attention and activation are taken to pass relative errors on as they are.
+/// Ours: attention and activation are taken to pass relative errors on as they are. Each expert has
+/// an E|y_down|^2 (r_up + r_down) of its own: r of the tokens that were routed to it, y_down times
+/// the router's weight, E over all tokens.
 ByFormat relative_omega(const LayerEvidence& evidence);
 
 /// What needs no model: a draw from [0, 1) for each layer, times the squared step of each format.

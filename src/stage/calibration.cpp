@@ -8,36 +8,15 @@
 #include "base/log.hpp"
 #include "kernels/check.hpp"
 #include "layer/gptq.hpp"
-#include "layer/host_rows.hpp"
+#include "stage/product_inputs.hpp"
 
 namespace llmpq {
 namespace {
 
 constexpr int64_t kChunkRows = 256;   ///< token rows of a step
 constexpr int64_t kBlockTokens = 16;  ///< of a KV block
-constexpr std::array kInOrder{Product::kQkv, Product::kOut, Product::kUp, Product::kDown};
-
-/// Adds up the Hessian of one product.
-class ProductInputs final : public LayerObserver {
- public:
-  ProductInputs(Product wanted, int64_t inputs, Backend& backend, ThreadPool& pool)
-      : wanted_(wanted), on_host_(backend), pool_(pool), hessian_(inputs) {}
-
-  void see_product(Context& context, const ProductRun& run) override {
-    if (run.product != wanted_) return;
-    on_host_.for_each_piece(
-        context, run.x, run.rows, run.inputs,
-        [&](const float* x, int64_t rows) { hessian_.add_rows(x, rows, pool_); });
-  }
-  void see_hidden(Context&, int64_t, const float*, int64_t, int64_t) override {}
-  std::vector<double> take() { return hessian_.take(pool_); }
-
- private:
-  Product wanted_;
-  HostRows on_host_;
-  ThreadPool& pool_;
-  InputHessian hessian_;
-};
+constexpr std::array kAttention{Product::kQkv, Product::kOut};
+constexpr std::array kFeedForward{Product::kUp, Product::kDown};
 
 int64_t longest(const Texts& texts) {
   size_t most = 1;
@@ -71,7 +50,9 @@ int64_t calibration_bytes(const ModelConfig& c, int64_t tokens, int threads) {
   const int64_t most = std::max({c.hidden, c.heads * c.head_dim, c.ffn});
   const int64_t hessian = (most + 2 * kChunkRows) * most * int64_t{sizeof(double)};
   const int64_t rounding = threads * int64_t{64} * most * 3 * int64_t{sizeof(double)};
-  return tokens * c.hidden * int64_t{sizeof(float)} + hessian + rounding;
+  // The residual stream and, while experts are rounded, each token's row for each of its experts.
+  const int64_t rows = tokens * (1 + c.experts_per_token);
+  return rows * c.hidden * int64_t{sizeof(float)} + hessian + rounding;
 }
 
 Calibration::OnDevice::OnDevice(const ModelConfig& config, const Sizes& sizes, int64_t blocks,
@@ -87,9 +68,6 @@ Calibration::Calibration(const CalibrationSetup& setup, CalibrationState state, 
       backend_(backend),
       context_(backend.make_context()),
       pool_(setup.threads) {
-  CHECK(config_.experts == 0, Exit::kUsage,
-        "--quantizer gptq does not know mixtures of experts, of which each sees a part of the "
-        "texts only: take --quantizer rtn");
   const Sizes sizes{.max_rows = kChunkRows,
                     .max_samples = 0,
                     .max_model_len = setup.max_model_len,
@@ -138,17 +116,79 @@ void Calibration::forward(const LayerWeights& weights, int64_t layer, LayerObser
   });
 }
 
-void Calibration::round_product(LayerWeights& weights, int64_t layer, Product product,
-                                Format format, Context& context) {
-  Matrix& matrix = matrix_of(weights, product);
-  ProductInputs inputs(product, matrix.k, backend_, pool_);
-  forward(weights, layer, &inputs, false);
-  const Gptq gptq(inputs.take(), matrix.k, pool_);
+/// Where a product's integers come from, and where they go.
+struct Calibration::Target {
+  LayerWeights& weights;
+  int64_t layer;
+  Format format;
+  Context& context;
+};
+
+void Calibration::round_matrix(const Target& to, Product product, int64_t expert,
+                               std::vector<double> hessian) {
+  Matrix& matrix = matrix_of(to.weights, product, expert);
+  const Gptq gptq(std::move(hessian), matrix.k, pool_);
   const auto round = [&](int64_t rows, std::span<float> values, std::span<float> scales) {
-    gptq.round_rows(format, rows, values, scales);
+    gptq.round_rows(to.format, rows, values, scales);
   };
-  matrix =
-      load_product({setup_.checkpoint, layer, product}, format, round, pool_, backend_, context);
+  matrix = load_product({setup_.checkpoint, to.layer, product, expert}, to.format, round, pool_,
+                        backend_, to.context);
+}
+
+void Calibration::round_product(const Target& to, Product product) {
+  ProductInputs inputs(product, matrix_of(to.weights, product).k, backend_, pool_);
+  forward(to.weights, to.layer, &inputs, false);
+  round_matrix(to, product, 0, inputs.take());
+}
+
+/// `rows`: [., hidden] that are routed to it. They need not pass the whole layer again.
+void Calibration::round_expert(const Target& to, int64_t expert, const std::vector<float>& rows) {
+  InputHessian inputs(config_.hidden);
+  const int64_t count = std::ssize(rows) / config_.hidden;
+  inputs.add_rows(rows.data(), count, pool_);
+  round_matrix(to, Product::kUp, expert, inputs.take(pool_));
+  ProductInputs activated(Product::kDown, config_.ffn, backend_, pool_);
+  for (int64_t begin = 0; begin < count; begin += kChunkRows) {
+    const int64_t part = std::min(kChunkRows, count - begin);
+    backend_.copy_to_device(*context_, on_device_->workspace.gathered,
+                            rows.data() + begin * config_.hidden,
+                            part * config_.hidden * int64_t{sizeof(float)});
+    forward_expert(run_with(&activated), to.weights.experts[static_cast<size_t>(expert)],
+                   {to.layer, expert, part});
+    context_->synchronize();
+  }
+  round_matrix(to, Product::kDown, expert, activated.take());
+}
+
+void Calibration::round_experts(const Target& to) {
+  ExpertInputs inputs(config_.experts, backend_);
+  forward(to.weights, to.layer, &inputs, false);
+  int64_t unseen = 0;
+  for (int64_t expert = 0; expert < config_.experts; ++expert) {
+    const std::vector<float> rows = inputs.take(expert);
+    if (!rows.empty()) {
+      round_expert(to, expert, rows);
+      continue;
+    }
+    ++unseen;
+    for (const Product product : kFeedForward)
+      matrix_of(to.weights, product, expert) = load_product(
+          {setup_.checkpoint, to.layer, product, expert}, to.format, backend_, to.context);
+  }
+  if (unseen > 0)
+    log_warning(
+        "gptq: {} of the {} experts of layer {} saw no calibration token and are rounded "
+        "to nearest: more --calibration-tokens may reach them",
+        unseen, config_.experts, to.layer);
+}
+
+void Calibration::round_layer(const Target& to) {
+  for (const Product product : kAttention) round_product(to, product);
+  if (config_.experts > 0)
+    round_experts(to);
+  else
+    for (const Product product : kFeedForward) round_product(to, product);
+  log_info("gptq: layer {} is in {}", to.layer, name(to.format));
 }
 
 LayerWeights Calibration::load_layer(int64_t layer, Format format, Context& context) {
@@ -158,10 +198,7 @@ LayerWeights Calibration::load_layer(int64_t layer, Format format, Context& cont
   LayerWeights weights = llmpq::load_layer(
       setup_.checkpoint, layer, rounds ? format_16bit(config_) : format, backend_, context);
   context.synchronize();  // the texts run on another context
-  if (rounds) {
-    for (const Product product : kInOrder) round_product(weights, layer, product, format, context);
-    log_info("gptq: layer {} is in {}", layer, name(format));
-  }
+  if (rounds) round_layer({weights, layer, format, context});
   if (layer + 1 < setup_.end_layer) forward(weights, layer, nullptr, true);
   return weights;
 }

@@ -31,21 +31,22 @@ struct CalibrationSetup {
   int threads;            ///< of the host; no result depends on it
 };
 
-/// Host memory that calibrating takes besides the weights: hidden states, the largest Hessian, and
-/// rows on their way.
+/// Host memory that calibrating takes besides the weights: hidden states, what goes into a layer's
+/// experts, the largest Hessian, and rows on their way.
 int64_t calibration_bytes(const ModelConfig& config, int64_t tokens, int threads);
 
 /// The texts on a device, with buffers of their own. All products take f32 inputs and the KV cache
 /// is f32, so that weights depend on checkpoint, texts and formats alone.
 class Calibration {
  public:
-  /// Error(kUsage) for a model with experts.
   Calibration(const CalibrationSetup& setup, CalibrationState state, Backend& backend);
 
   /// Puts the texts through the embedding: before the first layer of the model.
   void embed(const EmbeddingWeights& embedding);
   /// As llmpq::load_layer(), but integers are chosen by GPTQ, product after product, each on inputs
-  /// that those before it make after rounding. Then the texts go through the layer.
+  /// that those before it make after rounding. An expert's inputs are the rows that are routed to
+  /// it; without any it is rounded to nearest, and the log says of how many that is true. Then the
+  /// texts go through the layer.
   LayerWeights load_layer(int64_t layer, Format format, Context& context);
   /// What it has on the device goes back; no layers can be loaded after.
   void free_buffers() { on_device_.reset(); }
@@ -61,8 +62,12 @@ class Calibration {
     LayerKv kv;
   };
 
-  void round_product(LayerWeights& weights, int64_t layer, Product product, Format format,
-                     Context& context);
+  struct Target;
+  void round_layer(const Target& to);
+  void round_product(const Target& to, Product product);
+  void round_experts(const Target& to);
+  void round_expert(const Target& to, int64_t expert, const std::vector<float>& rows);
+  void round_matrix(const Target& to, Product product, int64_t expert, std::vector<double> hessian);
   void forward(const LayerWeights& weights, int64_t layer, LayerObserver* observer, bool keep);
   template <typename Run>
   void for_each_chunk(Run run);

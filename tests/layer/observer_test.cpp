@@ -12,22 +12,25 @@
 namespace llmpq {
 namespace {
 
-enum class Side { kInputs, kOutputs, kHidden };
-/// Rows, in order, by layer, product (0 for the hidden state) and side.
-using Seen = std::map<std::tuple<int64_t, int, Side>, std::vector<Vector>>;
+enum class Side { kInputs, kOutputs, kWeight, kHidden };
+/// Rows, in order, by layer, product (0 for the hidden state), expert and side.
+using Seen = std::map<std::tuple<int64_t, int, int64_t, Side>, std::vector<Vector>>;
 
 class Recorder : public LayerObserver {
  public:
   void see_product(Context& context, const ProductRun& run) override {
     context.synchronize();
     const int product = static_cast<int>(run.product);
-    add({run.layer, product, Side::kInputs}, run.x, run.rows, run.inputs);
-    add({run.layer, product, Side::kOutputs}, run.y, run.rows, run.outputs);
+    add({run.layer, product, run.expert, Side::kInputs}, run.x, run.rows, run.inputs);
+    add({run.layer, product, run.expert, Side::kOutputs}, run.y, run.rows, run.outputs);
+    const std::vector<float> ones(static_cast<size_t>(run.rows), 1.0f);
+    add({run.layer, product, run.expert, Side::kWeight}, run.weight ? run.weight : ones.data(),
+        run.rows, 1);
   }
   void see_hidden(Context& context, int64_t layer, const float* hidden, int64_t rows,
                   int64_t width) override {
     context.synchronize();
-    add({layer, 0, Side::kHidden}, hidden, rows, width);
+    add({layer, 0, 0, Side::kHidden}, hidden, rows, width);
   }
   Seen seen;
 
@@ -39,13 +42,16 @@ class Recorder : public LayerObserver {
 };
 
 ReferenceModel::Watch watch(Seen& seen) {
-  return {[&](size_t layer, Product product, const Vector& x, const Vector& y) {
-            const auto index = static_cast<int64_t>(layer);
-            seen[{index, static_cast<int>(product), Side::kInputs}].push_back(x);
-            seen[{index, static_cast<int>(product), Side::kOutputs}].push_back(y);
+  return {[&](const ReferenceModel::Where& at, const Vector& x, const Vector& y) {
+            const auto layer = static_cast<int64_t>(at.layer);
+            const auto expert = static_cast<int64_t>(at.expert);
+            const int product = static_cast<int>(at.product);
+            seen[{layer, product, expert, Side::kInputs}].push_back(x);
+            seen[{layer, product, expert, Side::kOutputs}].push_back(y);
+            seen[{layer, product, expert, Side::kWeight}].push_back({at.weight});
           },
           [&](size_t layer, const Vector& hidden) {
-            seen[{static_cast<int64_t>(layer), 0, Side::kHidden}].push_back(hidden);
+            seen[{static_cast<int64_t>(layer), 0, 0, Side::kHidden}].push_back(hidden);
           }};
 }
 
@@ -59,7 +65,7 @@ double largest_difference(const Vector& a, const Vector& b) {
 constexpr double kTolerance = 2e-5;
 
 TEST(Observer, SeesWhatThePlainModelComputes) {
-  for (const ModelConfig& config : small_models()) {
+  for (const ModelConfig& config : all_small_models()) {
     SCOPED_TRACE(config.family);
     const RandomCheckpoint checkpoint(config);
     Recorder recorder;
@@ -68,19 +74,21 @@ TEST(Observer, SeesWhatThePlainModelComputes) {
     runner.prefill(0, tokens, 8);
     Seen want;
     ReferenceModel(checkpoint, runner.layers(), watch(want)).logits(tokens);
-    ASSERT_EQ(want.size(), static_cast<size_t>(config.layers) * (2 * kProducts + 1));
+    const int64_t products = config.experts > 0 ? 2 + 2 * config.experts : kProducts;
+    ASSERT_EQ(want.size(), static_cast<size_t>(config.layers * (3 * products + 1)));
     ASSERT_EQ(recorder.seen.size(), want.size());
     for (const auto& [key, rows] : want) {
       const auto& got = recorder.seen.at(key);
-      ASSERT_EQ(got.size(), tokens.size());
+      ASSERT_EQ(got.size(), rows.size());
       // The rotation comes after the product of queries and keys is seen, in both.
       for (size_t row = 0; row < rows.size(); ++row) {
         ASSERT_EQ(got[row].size(), rows[row].size());
         const double size = largest_difference(rows[row], Vector(rows[row].size()));
         EXPECT_GT(size, 1e-3) << "zeros prove nothing";
         EXPECT_LE(largest_difference(got[row], rows[row]), kTolerance * std::max(1.0, size))
-            << "layer " << std::get<0>(key) << ", product " << std::get<1>(key) << ", side "
-            << static_cast<int>(std::get<2>(key)) << ", row " << row;
+            << "layer " << std::get<0>(key) << ", product " << std::get<1>(key) << ", expert "
+            << std::get<2>(key) << ", side " << static_cast<int>(std::get<3>(key)) << ", row "
+            << row;
       }
     }
   }

@@ -22,10 +22,17 @@ class ReferenceModel {
  public:
   static constexpr int64_t kMaxModelLen = 128;  ///< of the job: Runner's
 
+  /// Whose product it is: an expert's if there are such, with the router's weight.
+  struct Where {
+    size_t layer;
+    Product product;
+    size_t expert = 0;
+    double weight = 1;
+  };
   /// Told of the inputs and outputs of each product of each token, and of the hidden state after
   /// each layer.
   struct Watch {
-    std::function<void(size_t layer, Product, const Vector& x, const Vector& y)> product;
+    std::function<void(const Where&, const Vector& x, const Vector& y)> product;
     std::function<void(size_t layer, const Vector& hidden)> hidden;
   };
 
@@ -129,9 +136,9 @@ class ReferenceModel {
     return logits;
   }
 
-  Vector product(size_t layer, Product product, const Linear& linear, const Vector& x) const {
+  Vector product(const Where& where, const Linear& linear, const Vector& x) const {
     Vector y = times(linear, x);
-    if (watch_.product) watch_.product(layer, product, x, y);
+    if (watch_.product) watch_.product(where, x, y);
     return y;
   }
 
@@ -141,14 +148,14 @@ class ReferenceModel {
     std::vector<Vector> qkv;
     for (size_t t = 0; t < hidden.size(); ++t) {
       const Vector x = after ? hidden[t] : norm(w.input_norm, hidden[t]);
-      qkv.push_back(product(layer, Product::kQkv, w.qkv, x));
+      qkv.push_back(product({layer, Product::kQkv}, w.qkv, x));
       if (c_.qk_norm) norm_heads(w, qkv.back());
       if (c_.position == PositionKind::kRope) rotate(qkv.back(), t);
     }
     for (size_t t = 0; t < hidden.size(); ++t) {
       Vector& x = hidden[t];
       const Vector input = x;
-      Vector attended = product(layer, Product::kOut, w.out, attend(layer, qkv, t));
+      Vector attended = product({layer, Product::kOut}, w.out, attend(layer, qkv, t));
       if (c_.norm_place == NormPlace::kBoth) attended = norm(w.attention_norm, attended);
       add(x, attended);
       if (after) x = norm(w.input_norm, x);
@@ -168,12 +175,14 @@ class ReferenceModel {
 
   Vector feed_forward(size_t layer, const Vector& x) const {
     const LayerWeights& w = layers_[layer];
-    if (c_.experts > 0) return mixed(w, x);
-    return product(layer, Product::kDown, w.down, activate(product(layer, Product::kUp, w.up, x)));
+    if (c_.experts > 0) return mixed(layer, x);
+    return product({layer, Product::kDown}, w.down,
+                   activate(product({layer, Product::kUp}, w.up, x)));
   }
 
   /// What a token's experts give, weighed by the softmax of the router.
-  Vector mixed(const LayerWeights& w, const Vector& x) const {
+  Vector mixed(size_t layer, const Vector& x) const {
+    const LayerWeights& w = layers_[layer];
     const Vector logits = times(w.router, x);
     std::vector<size_t> order;
     for (size_t e = 0; e < logits.size(); ++e) order.push_back(e);
@@ -185,8 +194,10 @@ class ReferenceModel {
     Vector sum(x.size());
     for (size_t i = 0; i < chosen; ++i) {
       const Expert& expert = w.experts[order[i]];
-      const Vector given = times(expert.down, activate(times(expert.up, x)));
       const double weight = std::exp(logits[order[i]] - logits[order[0]]) / total;
+      const Where up{layer, Product::kUp, order[i], weight};
+      const Where down{layer, Product::kDown, order[i], weight};
+      const Vector given = product(down, expert.down, activate(product(up, expert.up, x)));
       for (size_t j = 0; j < sum.size(); ++j) sum[j] += weight * given[j];
     }
     return sum;

@@ -120,7 +120,7 @@ inline std::vector<ModelConfig> small_models() {
           small_gemma(), small_parallel(), small_opt_350m()};
 }
 
-/// Those and the one with experts, which no observer looks at.
+/// Those and the one with experts.
 inline std::vector<ModelConfig> all_small_models() {
   std::vector<ModelConfig> all = small_models();
   all.push_back(small_experts());

@@ -24,27 +24,43 @@ class EvenCheckpoint : public RandomCheckpoint {
   float value_;
 };
 
-/// What an observer saw of one layer: inputs +-`size` in turn, outputs of `size` each.
-LayerStatistics seen(const ModelConfig& c, float size) {
-  const auto backend = make_cpu_backend(1, "auto");
-  const auto context = backend->make_context();
-  StatisticsObserver observer(*backend);
-  const int64_t widths[kProducts][2] = {{c.hidden, c.qkv_rows()},
-                                        {c.heads * c.head_dim, c.hidden},
-                                        {c.hidden, c.up_rows()},
-                                        {c.ffn, c.hidden}};
-  constexpr int64_t kRows = 4;
-  for (int product = 0; product < kProducts; ++product) {
-    const auto [inputs, outputs] = widths[product];
-    std::vector<float> x(static_cast<size_t>(kRows * inputs));
-    for (size_t i = 0; i < x.size(); ++i) x[i] = i % 2 == 0 ? size : -size;
-    const std::vector<float> y(static_cast<size_t>(kRows * outputs), size);
-    observer.see_product(
-        *context, {0, static_cast<Product>(product), kRows, x.data(), inputs, y.data(), outputs});
+/// One layer's products, told to an observer: inputs are +-`x` in turn, outputs all `y`.
+class OneLayer {
+ public:
+  explicit OneLayer(const ModelConfig& config) : c_(config) {}
+
+  void see(Product product, int64_t rows, float x, float y, int64_t expert = 0,
+           const std::vector<float>& weights = {}) {
+    const int64_t widths[kProducts][2] = {{c_.hidden, c_.qkv_rows()},
+                                          {c_.heads * c_.head_dim, c_.hidden},
+                                          {c_.hidden, c_.up_rows()},
+                                          {c_.ffn, c_.hidden}};
+    const auto [inputs, outputs] = widths[static_cast<size_t>(product)];
+    std::vector<float> in(static_cast<size_t>(rows * inputs));
+    for (size_t i = 0; i < in.size(); ++i) in[i] = i % 2 == 0 ? x : -x;
+    const std::vector<float> out(static_cast<size_t>(rows * outputs), y);
+    observer_.see_product(*context_, {0, product, rows, in.data(), inputs, out.data(), outputs,
+                                      expert, weights.empty() ? nullptr : weights.data()});
   }
-  const std::vector<float> hidden(static_cast<size_t>(kRows * c.hidden), 2 * size);
-  observer.see_hidden(*context, 0, hidden.data(), kRows, c.hidden);
-  return observer.of(0);
+  LayerStatistics statistics(int64_t rows, float stream) {
+    const std::vector<float> hidden(static_cast<size_t>(rows * c_.hidden), stream);
+    observer_.see_hidden(*context_, 0, hidden.data(), rows, c_.hidden);
+    return observer_.of(0);
+  }
+
+ private:
+  ModelConfig c_;
+  std::unique_ptr<Backend> backend_ = make_cpu_backend(1, "auto");
+  std::unique_ptr<Context> context_ = backend_->make_context();
+  StatisticsObserver observer_{*backend_};
+};
+
+/// Four tokens: inputs +-`size`, outputs `size`, a stream of twice that.
+LayerStatistics seen(const ModelConfig& c, float size) {
+  OneLayer layer(c);
+  for (const Product product : {Product::kQkv, Product::kOut, Product::kUp, Product::kDown})
+    layer.see(product, 4, size, size);
+  return layer.statistics(4, 2 * size);
 }
 
 double at(const ByFormat& omega, Format format) { return omega[static_cast<size_t>(format)]; }
@@ -74,7 +90,7 @@ TEST(HessianIndicator, IsZeroWhereNothingIsRounded) {
 /// Sum over the weights of one matrix of the squared error of rounding to a format.
 double squared_error(const Checkpoint& checkpoint, const LayerMatrix& matrix, int max_abs) {
   std::vector<float> w(static_cast<size_t>(matrix.rows * matrix.columns));
-  checkpoint.read_rows(matrix.role, 0, 0, matrix.rows, w);
+  checkpoint.read_rows(matrix.role, 0, matrix.first, matrix.rows, w);
   double sum = 0;
   for (int64_t row = 0; row < matrix.rows; ++row)
     for (int64_t begin = 0; begin < matrix.columns; begin += 128) {
@@ -106,6 +122,56 @@ TEST(HessianIndicator, WeighsTheRealErrorsOfRounding) {
     EXPECT_EQ(at(omega, Format::kBf16), 0);
     EXPECT_EQ(at(omega, Format::kF16), 0);
   }
+}
+
+/// As seen(c, 3), but of the four tokens two meet expert 0 with weight 1/2, one meets expert 3,
+/// which outputs 1, with weight 2, and nobody meets the others.
+LayerStatistics seen_by_experts(const ModelConfig& c) {
+  OneLayer layer(c);
+  for (const Product product : {Product::kQkv, Product::kOut}) layer.see(product, 4, 3, 3);
+  for (const Product product : {Product::kUp, Product::kDown}) {
+    layer.see(product, 2, 3, 3, 0, {0.5f, 0.5f});
+    layer.see(product, 1, 3, 1, 3, {2.0f});
+  }
+  return layer.statistics(4, 6);
+}
+
+/// Squared error of rounding to w4, by product and expert.
+double squared_error(const Checkpoint& checkpoint, Product product, int64_t expert) {
+  double sum = 0;
+  for (const LayerMatrix& matrix : layer_matrices(checkpoint.config()))
+    if (matrix.product == product && matrix.expert == expert)
+      sum += squared_error(checkpoint, matrix, 7);
+  return sum;
+}
+
+TEST(Indicators, CountAnExpertByTheTokensThatItSaw) {
+  const ModelConfig c = small_experts();
+  const RandomCheckpoint checkpoint(c);
+  const LayerStatistics statistics = seen_by_experts(c);
+  EXPECT_EQ(unseen_experts(statistics, c.experts), 3);
+  const auto error = [&](Product product, int64_t expert) {
+    return squared_error(checkpoint, product, expert) * 9;
+  };
+  const double attention = error(Product::kQkv, 0) + error(Product::kOut, 0);
+  const double first = error(Product::kUp, 0) + error(Product::kDown, 0);
+  const double other = error(Product::kUp, 3) + error(Product::kDown, 3);
+  EXPECT_NE(first, other) << "the experts have weights of their own";
+  const double want = attention + first * 2 / 4 + other * 1 / 4;
+  EXPECT_NEAR(at(hessian_omega({checkpoint, 0, statistics}), Format::kW4), want, 1e-4 * want);
+
+  // Squared size of what a token of an expert adds, beside the stream's 4 times 6^2.
+  const double from_first = 2 * 1.5 * 1.5 / (4 * 36), from_other = 2.0 * 2.0 / (4 * 36);
+  const auto hidden = static_cast<double>(c.hidden), up = static_cast<double>(c.up_rows());
+  const auto relative = [&](int64_t expert, double y) {
+    return error(Product::kUp, expert) / (up * y * y) +
+           error(Product::kDown, expert) / (hidden * y * y);
+  };
+  const double sum = relative(0, 3) * from_first + relative(3, 1) * from_other +
+                     (error(Product::kQkv, 0) / (static_cast<double>(c.qkv_rows()) * 9) +
+                      error(Product::kOut, 0) / (hidden * 9)) /
+                         4;
+  EXPECT_NEAR(at(relative_omega({checkpoint, 0, statistics}), Format::kW4), sum, 1e-4 * sum);
 }
 
 TEST(RelativeIndicator, IsNoiseInPartsOfTheStream) {

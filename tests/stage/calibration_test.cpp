@@ -6,8 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 
 #include "base/expect_error.hpp"
+#include "kernels/cpu/pack.hpp"
 #include "layer/test_model.hpp"
 
 namespace llmpq {
@@ -60,25 +62,43 @@ bool same_bytes(const Matrix& a, const Matrix& b) {
          std::memcmp(a.packed.data(), b.packed.data(), static_cast<size_t>(a.packed.bytes())) == 0;
 }
 
-constexpr std::array kAllProducts{Product::kQkv, Product::kOut, Product::kUp, Product::kDown};
+struct ProductPlace {
+  Product product;
+  int64_t expert;
+};
+
+/// The matrices of a layer.
+std::vector<ProductPlace> products_of(const LayerWeights& weights) {
+  std::vector<ProductPlace> all{{Product::kQkv, 0}, {Product::kOut, 0}};
+  for (int64_t expert = 0; expert < std::max<int64_t>(1, std::ssize(weights.experts)); ++expert)
+    for (const Product product : {Product::kUp, Product::kDown}) all.push_back({product, expert});
+  return all;
+}
 
 /// How many products have the same bytes in both.
-int products_alike(std::vector<LayerWeights>& a, std::vector<LayerWeights>& b) {
-  int alike = 0;
+int64_t products_alike(std::vector<LayerWeights>& a, std::vector<LayerWeights>& b) {
+  int64_t alike = 0;
   for (size_t layer = 0; layer < a.size(); ++layer)
-    for (const Product product : kAllProducts)
-      alike += same_bytes(matrix_of(a[layer], product), matrix_of(b[layer], product));
+    for (const auto& [product, expert] : products_of(a[layer]))
+      alike +=
+          same_bytes(matrix_of(a[layer], product, expert), matrix_of(b[layer], product, expert));
   return alike;
+}
+
+int64_t products_in(const std::vector<LayerWeights>& layers) {
+  int64_t count = 0;
+  for (const LayerWeights& layer : layers) count += std::ssize(products_of(layer));
+  return count;
 }
 
 TEST(Calibration, StagesAndThreadsDoNotMatter) {
   const std::vector<Format> formats{Format::kW3, Format::kW8, Format::kW4};
-  for (const ModelConfig& config : {small_llama(), small_bloom()}) {
+  for (const ModelConfig& config : {small_llama(), small_bloom(), small_experts()}) {
     const RandomCheckpoint checkpoint(config);
     auto whole = load(Machine(checkpoint), formats, {3});
     for (const auto& stages : {std::vector<int64_t>{1, 2}, {2, 1}, {1, 1, 1}}) {
       auto cut = load(Machine(checkpoint, 3), formats, stages);
-      EXPECT_EQ(products_alike(cut, whole), 3 * kProducts) << config.family;
+      EXPECT_EQ(products_alike(cut, whole), products_in(whole)) << config.family;
     }
   }
 }
@@ -100,7 +120,7 @@ double squared_error(const Checkpoint& checkpoint, std::vector<LayerWeights> lay
 }
 
 TEST(Calibration, OutputsAreNearerThanWithRoundingToNearest) {
-  for (const ModelConfig& config : small_models()) {
+  for (const ModelConfig& config : all_small_models()) {
     const RandomCheckpoint checkpoint(config);
     const Machine on(checkpoint);
     for (const Format format : {Format::kW4, Format::kW3}) {
@@ -131,10 +151,93 @@ TEST(Calibration, SixteenBitLayersAndThoseBehindTheLastIntegersAreLoadedAsEver) 
   EXPECT_EQ(got[1].qkv.matrix.format, Format::kW3);
 }
 
-TEST(Calibration, ExpertsAreRefused) {
+/// What goes into the products of the experts of one layer.
+class ExpertRecorder : public LayerObserver {
+ public:
+  explicit ExpertRecorder(int64_t layer) : layer_(layer) {}
+  void see_product(Context& context, const ProductRun& run) override {
+    context.synchronize();
+    if (run.layer != layer_ || run.product < Product::kUp) return;
+    auto& to = rows[{run.product, run.expert}];
+    to.insert(to.end(), run.x, run.x + run.rows * run.inputs);
+  }
+  void see_hidden(Context&, int64_t, const float*, int64_t, int64_t) override {}
+  std::map<std::pair<Product, int64_t>, std::vector<float>> rows;
+
+ private:
+  int64_t layer_;
+};
+
+/// Sum over rows x of |(a - b) x|^2 for matrices of the same shape.
+double output_error(const Matrix& a, const Matrix& b, const std::vector<float>& rows) {
+  std::vector<float> left(static_cast<size_t>(a.k)), right(left.size());
+  double sum = 0;
+  for (int64_t n = 0; n < a.n; ++n) {
+    unpack_row(a, n, left.data());
+    unpack_row(b, n, right.data());
+    for (size_t x = 0; x < rows.size(); x += left.size()) {
+      double error = 0;
+      for (size_t i = 0; i < left.size(); ++i)
+        error += (double{left[i]} - double{right[i]}) * double{rows[x + i]};
+      sum += error * error;
+    }
+  }
+  return sum;
+}
+
+/// The first layer of a model with experts three times: in 16 bits, rounded to nearest, by GPTQ.
+struct ExpertLayer {
+  explicit ExpertLayer(const Checkpoint& checkpoint, CalibrationState texts)
+      : on(checkpoint), exact(nearest(Format::kBf16)), by_rounding(nearest(Format::kW3)) {
+    Calibration calibration = on.begin(std::move(texts), 1);
+    calibration.embed(load_embedding(checkpoint, *on.backend, *on.context));
+    by_gptq = calibration.load_layer(0, Format::kW3, *on.context);
+  }
+  LayerWeights nearest(Format format) const {
+    return load_layer(on.checkpoint, 0, format, *on.backend, *on.context);
+  }
+  Machine on;
+  LayerWeights exact, by_rounding, by_gptq;
+};
+
+TEST(Calibration, EachExpertIsRoundedForTheRowsThatAreRoutedToIt) {
   const RandomCheckpoint checkpoint(small_experts());
-  EXPECT_ERROR(Machine(checkpoint).begin(texts_of(checkpoint.config()), 3), Exit::kUsage,
-               "mixtures of experts");
+  ExpertLayer layer(checkpoint, texts_of(checkpoint.config()));
+  // What the experts see once attention is rounded, with those before each product as well.
+  ExpertRecorder recorder(0);
+  Runner runner(checkpoint, {.observer = &recorder});
+  runner.layers()[0] = std::move(layer.by_gptq);
+  int sequence = 0;
+  for (const auto& text : texts_of(checkpoint.config()).texts) runner.prefill(sequence++, text, 96);
+  ASSERT_EQ(recorder.rows.size(), 10u) << "every expert saw tokens";
+  for (const auto& [place, rows] : recorder.rows) {
+    const auto& [product, expert] = place;
+    const Matrix& exact = matrix_of(layer.exact, product, expert);
+    const double by_gptq =
+        output_error(matrix_of(runner.layers()[0], product, expert), exact, rows);
+    const double by_rounding =
+        output_error(matrix_of(layer.by_rounding, product, expert), exact, rows);
+    EXPECT_LT(by_gptq, 0.9 * by_rounding)
+        << "expert " << expert << ", product " << static_cast<int>(product);
+    EXPECT_GT(by_gptq, 0);
+  }
+}
+
+TEST(Calibration, ExpertsThatSawNothingAreRoundedToNearest) {
+  const RandomCheckpoint checkpoint(small_experts());
+  CalibrationState one_token;
+  one_token.texts = {{7}};
+  ExpertLayer layer(checkpoint, one_token);
+  const auto same = [&](Product product, int64_t expert) {
+    return same_bytes(matrix_of(layer.by_gptq, product, expert),
+                      matrix_of(layer.by_rounding, product, expert));
+  };
+  int64_t seen = 0;
+  for (int64_t expert = 0; expert < 5; ++expert) {
+    EXPECT_EQ(same(Product::kUp, expert), same(Product::kDown, expert)) << expert;
+    seen += !same(Product::kUp, expert);
+  }
+  EXPECT_EQ(seen, checkpoint.config().experts_per_token);
 }
 
 TEST(Calibration, MemoryIsCountedByTheLargestHessian) {
@@ -143,6 +246,12 @@ TEST(Calibration, MemoryIsCountedByTheLargestHessian) {
   EXPECT_GT(calibration_bytes(config, 100, 1), 8 * 1000 * 1000 + 4 * 100 * config.hidden);
   EXPECT_EQ(calibration_bytes(config, 200, 1) - calibration_bytes(config, 100, 1),
             4 * 100 * config.hidden);
+}
+
+TEST(Calibration, MemoryCountsTheRowsOfEachExpert) {
+  const ModelConfig config = small_experts();
+  EXPECT_EQ(calibration_bytes(config, 200, 1) - calibration_bytes(config, 100, 1),
+            4 * 100 * config.hidden * (1 + config.experts_per_token));
 }
 
 }  // namespace
