@@ -129,11 +129,13 @@ std::string quantizer_print(const Job& job, const Input& input) {
 
 bool is_calibrated(const Job& job, const Plan& plan) {
   const auto formats = layer_formats(plan);
-  return job.quantizer == Quantizer::kGptq && !std::ranges::all_of(formats, is_16bit);
+  return job.quantizer == Quantizer::kGptq &&
+         !(is_16bit(plan.head_format) && std::ranges::all_of(formats, is_16bit));
 }
 
 int64_t end_of_integers(const Plan& plan) {
   const auto formats = layer_formats(plan);
+  if (!is_16bit(plan.head_format)) return std::ssize(formats) + 1;
   const auto last = std::find_if_not(formats.rbegin(), formats.rend(), is_16bit);
   return formats.rend() - last;
 }

@@ -23,13 +23,14 @@ Texts calibration_texts(const Job& job, const Input& input);
 /// What --resume compares, for "rtn" and "gptq" alike.
 std::string quantizer_print(const Job& job, const Input& input);
 
-/// Whether a plan has integer layers that gptq is to round.
+/// Whether a plan has integer layers, or an integer head, that gptq is to round.
 bool is_calibrated(const Job& job, const Plan& plan);
 
-/// The layers in front of which the last integer layer of a plan is.
+/// The layers in front of which the last integer layer of a plan is; one more than the model has if
+/// the head is in integers.
 int64_t end_of_integers(const Plan& plan);
 /// Calls load(state) on the rank of each stage in turn; what the texts are after its layers goes
-/// on to the next stage's rank. null where no integer layer is left. Collective; load() must not
+/// on to the next stage's rank. null where no integers are left. Collective; load() must not
 /// use MPI. Error(kUsage) without texts.
 void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
                   const std::function<void(CalibrationState* state)>& load);

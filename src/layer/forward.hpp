@@ -115,6 +115,10 @@ void forward_expert(const LayerRun& run, const Expert& expert, const ExpertRows&
 /// workspace.hidden = embedding of rows.tokens (learned positions and norm included).
 void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, const RowsView& rows);
 
+/// What the head's matrix multiplies, of each of `rows` rows of workspace.hidden, which is kept:
+/// [rows, embedding_columns], in the workspace.
+const float* head_inputs(const LayerRun& run, const HeadWeights& weights, int64_t rows);
+
 /// workspace.logits [samples, vocab] of rows.sampled, from workspace.hidden.
 void forward_head(const LayerRun& run, const HeadWeights& weights, const RowsView& rows);
 

@@ -20,6 +20,27 @@ void add_positions(const LayerRun& run, const EmbeddingWeights& weights, const R
   add_part(run, rows.count);
 }
 
+/// Rows in front of the head's matrix: `hidden` becomes `normed` (may be the same), and then
+/// `projected`, where the model has a norm and a projection.
+struct FrontRows {
+  float* hidden;
+  float* normed;
+  float* projected;
+  int64_t count;
+};
+
+const float* head_front(const LayerRun& run, const HeadWeights& weights, const FrontRows& rows) {
+  const float* x = rows.hidden;
+  if (run.config.final_norm) {
+    norm(run, weights.norm,
+         {.x = rows.hidden, .add = nullptr, .y = rows.normed, .count = rows.count});
+    x = rows.normed;
+  }
+  if (run.config.projected_width == 0) return x;
+  linear(run, weights.project, x, rows.count, rows.projected, ActivationType::kF32);
+  return rows.projected;
+}
+
 }  // namespace
 
 /// A table with columns of its own is read to where the layers norm, and projected from there;
@@ -48,6 +69,11 @@ void forward_embedding(const LayerRun& run, const EmbeddingWeights& weights, con
     norm(run, weights.norm, {.x = hidden, .add = nullptr, .y = hidden, .count = rows.count});
 }
 
+const float* head_inputs(const LayerRun& run, const HeadWeights& weights, int64_t rows) {
+  Workspace& w = run.workspace;
+  return head_front(run, weights, {w.hidden, w.normed, w.projected, rows});
+}
+
 void forward_head(const LayerRun& run, const HeadWeights& weights, const RowsView& rows) {
   Workspace& w = run.workspace;
   const int64_t samples = rows.samples;
@@ -57,14 +83,8 @@ void forward_head(const LayerRun& run, const HeadWeights& weights, const RowsVie
                                     .rows = samples,
                                     .width = run.config.hidden,
                                     .y = w.last_hidden});
-  if (run.config.final_norm)
-    norm(run, weights.norm,
-         {.x = w.last_hidden, .add = nullptr, .y = w.last_hidden, .count = samples});
-  const float* x = w.last_hidden;
-  if (run.config.projected_width > 0) {
-    linear(run, weights.project, x, samples, w.projected_last, ActivationType::kF32);
-    x = w.projected_last;
-  }
+  const float* const x =
+      head_front(run, weights, {w.last_hidden, w.last_hidden, w.projected_last, samples});
   linear(run, weights.matrix, x, samples, w.logits, run.activation);
   if (run.config.logit_soft_cap > 0)
     run.ops.activation(run.context, {.kind = ActivationArgs::Kind::kSoftCap,

@@ -165,6 +165,41 @@ std::vector<Source> sources_of(const ModelConfig& c, Product product, int64_t ex
   return {{kDown, c.hidden, c.ffn, expert * c.hidden}};
 }
 
+Source head_source(const ModelConfig& c) {
+  return {TensorRole::kHead, c.vocab, c.embedding_columns()};
+}
+
+/// What `rounding` makes of the rows.
+Matrix load_rounded(const Loader& from, const Rounding& rounding,
+                    const std::vector<Source>& sources) {
+  Matrix matrix = empty_matrix(from.backend, rounding.format, sources);
+  const int64_t k = matrix.k, groups = groups_of(k);
+  const int64_t most = rounding.pool.threads() * kRoundedRows;
+  std::vector<float> values(static_cast<size_t>(most * k)),
+      scales(static_cast<size_t>(most * groups));
+  int64_t first = 0;
+  for (const Source& source : sources) {
+    for (int64_t begin = 0; begin < source.rows; begin += most) {
+      const int64_t count = std::min(most, source.rows - begin);
+      rounding.pool.parallel_for(count, kRoundedRows, [&](int64_t row, int64_t end, int) {
+        const auto part = std::span(values).subspan(static_cast<size_t>(row * k),
+                                                    static_cast<size_t>((end - row) * k));
+        from.checkpoint.read_rows(source.role, from.layer, source.first + begin + row, end - row,
+                                  part);
+        check_finite(source, from.layer, rounding.format, part, begin + row);
+        rounding.round(end - row, part,
+                       std::span(scales).subspan(static_cast<size_t>(row * groups),
+                                                 static_cast<size_t>((end - row) * groups)));
+      });
+      from.backend.pack_scaled_rows(from.context, matrix, first + begin, count, values.data(),
+                                    scales.data());
+    }
+    first += source.rows;
+  }
+  from.context.synchronize();
+  return matrix;
+}
+
 /// A table of 16-bit numbers, row-major.
 Buffer load_table(const Loader& from, Format format, const Source& source) {
   const DType type = format == Format::kF16 ? DType::kF16 : DType::kBf16;
@@ -296,33 +331,10 @@ Matrix load_product(const ProductOf& of, Format format, Backend& backend, Contex
   return matrix;
 }
 
-Matrix load_product(const ProductOf& of, Format format, const RowRounder& round, ThreadPool& pool,
-                    Backend& backend, Context& context) {
-  const std::vector<Source> sources = sources_of(of.checkpoint.config(), of.product, of.expert);
-  Matrix matrix = empty_matrix(backend, format, sources);
-  const int64_t k = matrix.k, groups = groups_of(k);
-  const int64_t most = pool.threads() * kRoundedRows;
-  std::vector<float> values(static_cast<size_t>(most * k)),
-      scales(static_cast<size_t>(most * groups));
-  int64_t first = 0;
-  for (const Source& source : sources) {
-    for (int64_t begin = 0; begin < source.rows; begin += most) {
-      const int64_t count = std::min(most, source.rows - begin);
-      pool.parallel_for(count, kRoundedRows, [&](int64_t row, int64_t end, int) {
-        const auto part = std::span(values).subspan(static_cast<size_t>(row * k),
-                                                    static_cast<size_t>((end - row) * k));
-        of.checkpoint.read_rows(source.role, of.layer, source.first + begin + row, end - row, part);
-        check_finite(source, of.layer, format, part, begin + row);
-        round(end - row, part,
-              std::span(scales).subspan(static_cast<size_t>(row * groups),
-                                        static_cast<size_t>((end - row) * groups)));
-      });
-      backend.pack_scaled_rows(context, matrix, first + begin, count, values.data(), scales.data());
-    }
-    first += source.rows;
-  }
-  context.synchronize();
-  return matrix;
+Matrix load_product(const ProductOf& of, const Rounding& rounding, Backend& backend,
+                    Context& context) {
+  const Loader from{of.checkpoint, of.layer, backend, context, kStripBytes};
+  return load_rounded(from, rounding, sources_of(of.checkpoint.config(), of.product, of.expert));
 }
 
 EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, Context& context,
@@ -343,18 +355,29 @@ EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, 
   return w;
 }
 
-HeadWeights load_head(const Checkpoint& checkpoint, Format format, Backend& backend,
-                      Context& context, int64_t strip_bytes) {
+HeadWeights load_head_front(const Checkpoint& checkpoint, Backend& backend, Context& context) {
   const ModelConfig& c = checkpoint.config();
-  const Loader from{checkpoint, 0, backend, context, strip_bytes};
+  const Loader from{checkpoint, 0, backend, context, kStripBytes};
   HeadWeights w;
   if (c.final_norm) w.norm = load_norm(from, TensorRole::kFinalNorm, TensorRole::kFinalNormBias);
   if (c.projected_width > 0)
     w.project.matrix = load_matrix(from, format_16bit(c),
                                    {{TensorRole::kProjectOut, c.projected_width, c.hidden}});
-  w.matrix.matrix =
-      load_matrix(from, format, {{TensorRole::kHead, c.vocab, c.embedding_columns()}});
   return w;
+}
+
+HeadWeights load_head(const Checkpoint& checkpoint, Format format, Backend& backend,
+                      Context& context, int64_t strip_bytes) {
+  HeadWeights w = load_head_front(checkpoint, backend, context);
+  w.matrix.matrix = load_matrix({checkpoint, 0, backend, context, strip_bytes}, format,
+                                {head_source(checkpoint.config())});
+  return w;
+}
+
+Matrix load_head_matrix(const Checkpoint& checkpoint, const Rounding& rounding, Backend& backend,
+                        Context& context) {
+  return load_rounded({checkpoint, 0, backend, context, kStripBytes}, rounding,
+                      {head_source(checkpoint.config())});
 }
 
 }  // namespace llmpq

@@ -93,15 +93,25 @@ Matrix load_product(const ProductOf& of, Format format, Backend& backend, Contex
 /// integers times scales; `scales` [rows, groups]. Called by several threads at once.
 using RowRounder =
     std::function<void(int64_t rows, std::span<float> values, std::span<float> scales)>;
-/// Reads it and packs what `round` makes of it, some rows for each thread at a time. Integer
-/// formats only. Throws as load_layer(), and what `round` throws.
-Matrix load_product(const ProductOf& of, Format format, const RowRounder& round, ThreadPool& pool,
-                    Backend& backend, Context& context);
+/// Reads it and packs what `rounding.round` makes of it, some rows for each thread at a time.
+/// Integer formats only. Throws as load_layer(), and what `round` throws.
+struct Rounding {
+  Format format;
+  RowRounder round;
+  ThreadPool& pool;
+};
+Matrix load_product(const ProductOf& of, const Rounding& rounding, Backend& backend,
+                    Context& context);
 
 EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, Context& context,
                                 int64_t strip_bytes = kStripBytes);
 /// `format`: the model's 16-bit format, or w8. A tied head is packed again from the embedding.
 HeadWeights load_head(const Checkpoint& checkpoint, Format format, Backend& backend,
                       Context& context, int64_t strip_bytes = kStripBytes);
+/// The same without the matrix, which is left empty: what stands in front of it.
+HeadWeights load_head_front(const Checkpoint& checkpoint, Backend& backend, Context& context);
+/// The matrix as load_product() does it.
+Matrix load_head_matrix(const Checkpoint& checkpoint, const Rounding& rounding, Backend& backend,
+                        Context& context);
 
 }  // namespace llmpq

@@ -7,7 +7,7 @@
 
 #include "base/log.hpp"
 #include "kernels/check.hpp"
-#include "layer/gptq.hpp"
+#include "layer/host_rows.hpp"
 #include "stage/product_inputs.hpp"
 
 namespace llmpq {
@@ -124,14 +124,19 @@ struct Calibration::Target {
   Context& context;
 };
 
+Rounding Calibration::rounding(Format format, const Gptq& gptq) {
+  const auto round = [format, &gptq](int64_t rows, std::span<float> values,
+                                     std::span<float> scales) {
+    gptq.round_rows(format, rows, values, scales);
+  };
+  return {format, round, pool_};
+}
+
 void Calibration::round_matrix(const Target& to, Product product, int64_t expert,
                                std::vector<double> hessian) {
   Matrix& matrix = matrix_of(to.weights, product, expert);
   const Gptq gptq(std::move(hessian), matrix.k, pool_);
-  const auto round = [&](int64_t rows, std::span<float> values, std::span<float> scales) {
-    gptq.round_rows(to.format, rows, values, scales);
-  };
-  matrix = load_product({setup_.checkpoint, to.layer, product, expert}, to.format, round, pool_,
+  matrix = load_product({setup_.checkpoint, to.layer, product, expert}, rounding(to.format, gptq),
                         backend_, to.context);
 }
 
@@ -201,6 +206,27 @@ LayerWeights Calibration::load_layer(int64_t layer, Format format, Context& cont
   if (rounds) round_layer({weights, layer, format, context});
   if (layer + 1 < setup_.end_layer) forward(weights, layer, nullptr, true);
   return weights;
+}
+
+HeadWeights Calibration::load_head(Format format, Context& context) {
+  if (is_16bit(format)) return llmpq::load_head(setup_.checkpoint, format, backend_, context);
+  HeadWeights head = load_head_front(setup_.checkpoint, backend_, context);
+  context.synchronize();  // the texts run on another context
+  const int64_t inputs = config_.embedding_columns();
+  InputHessian hessian(inputs);
+  HostRows on_host(backend_);
+  for_each_chunk([&](const RowsView& view, const float* hidden) {
+    backend_.copy_to_device(*context_, on_device_->workspace.hidden, hidden,
+                            view.count * config_.hidden * int64_t{sizeof(float)});
+    on_host.for_each_piece(*context_, head_inputs(run_with(nullptr), head, view.count), view.count,
+                           inputs,
+                           [&](const float* x, int64_t rows) { hessian.add_rows(x, rows, pool_); });
+  });
+  const Gptq gptq(hessian.take(pool_), inputs, pool_);
+  head.matrix.matrix =
+      load_head_matrix(setup_.checkpoint, rounding(format, gptq), backend_, context);
+  log_info("gptq: the head is in {}", name(format));
+  return head;
 }
 
 }  // namespace llmpq

@@ -1,6 +1,7 @@
-// Layers rounded by GPTQ while they are loaded: the calibration texts go through the layers one
-// after the other, each layer as the run will have it before the next one is looked at. Used by a
-// stage that is loaded with --quantizer gptq; the hidden states travel from stage to stage.
+// Layers and the head rounded by GPTQ while they are loaded: the calibration texts go through the
+// layers one after the other, each layer as the run will have it before the next one is looked at.
+// Used by a stage that is loaded with --quantizer gptq; the hidden states travel from stage to
+// stage.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "input/checkpoint.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 #include "layer/forward.hpp"
+#include "layer/gptq.hpp"
 
 namespace llmpq {
 
@@ -26,7 +28,7 @@ struct CalibrationState {
 
 struct CalibrationSetup {
   const Checkpoint& checkpoint;
-  int64_t end_layer;      ///< layers from here on are not rounded to integers
+  int64_t end_layer;  ///< layers from here on are not rounded to integers; beyond all: the head is
   int64_t max_model_len;  ///< as the run has it, since positions may depend on it
   int threads;            ///< of the host; no result depends on it
 };
@@ -48,6 +50,9 @@ class Calibration {
   /// it; without any it is rounded to nearest, and the log says of how many that is true. Then the
   /// texts go through the layer.
   LayerWeights load_layer(int64_t layer, Format format, Context& context);
+  /// As llmpq::load_head(), but integers are chosen by GPTQ on what the last layer gave for every
+  /// token of the texts.
+  HeadWeights load_head(Format format, Context& context);
   /// What it has on the device goes back; no layers can be loaded after.
   void free_buffers() { on_device_.reset(); }
   /// For the stage after this one.
@@ -68,6 +73,7 @@ class Calibration {
   void round_experts(const Target& to);
   void round_expert(const Target& to, int64_t expert, const std::vector<float>& rows);
   void round_matrix(const Target& to, Product product, int64_t expert, std::vector<double> hessian);
+  Rounding rounding(Format format, const Gptq& gptq);
   void forward(const LayerWeights& weights, int64_t layer, LayerObserver* observer, bool keep);
   template <typename Run>
   void for_each_chunk(Run run);

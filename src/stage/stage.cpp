@@ -71,7 +71,8 @@ void Stage::load_weights(const Checkpoint& checkpoint) {
     bytes_ += weight_bytes(layers_.back());
   }
   if (plan.layer_end == config_.layers) {
-    head_ = load_head(checkpoint, setup_.head_format, backend_, context_);
+    head_ = setup_.calibration ? setup_.calibration->load_head(setup_.head_format, context_)
+                               : load_head(checkpoint, setup_.head_format, backend_, context_);
     bytes_ += weight_bytes(*head_);
   }
 }

@@ -40,8 +40,8 @@ struct StageSetup {
   std::optional<ActivationType> activation;  ///< --activation-dtype
   /// Called before each layer is read; what it throws ends the loading. May be empty.
   std::function<void()> before_layer = {};
-  /// Rounds integer layers by GPTQ, on the texts as the stage before left them; null: to nearest.
-  /// Used while loading only.
+  /// Rounds integer layers and an integer head by GPTQ, on the texts as the stage before left them;
+  /// null: to nearest. Used while loading only.
   Calibration* calibration = nullptr;
 };
 

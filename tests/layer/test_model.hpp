@@ -234,6 +234,14 @@ class Runner {
     return all;
   }
 
+  /// llmpq::head_inputs() of the first `rows` of the step just run, on the host.
+  const float* head_inputs(int64_t rows) {
+    const LayerRun run{config_, backend_->ops(), *context_, ActivationType::kF32, workspace_};
+    const float* const x = llmpq::head_inputs(run, head_, rows);
+    context_->synchronize();
+    return x;
+  }
+
   const ModelConfig& config() const { return config_; }
   std::vector<LayerWeights>& layers() { return layers_; }
 

@@ -50,7 +50,9 @@ class QuantizerProgram : public testing::Test {
 };
 
 TEST_F(QuantizerProgram, RanksAndChosenRowsDoNotMatter) {
-  const Flags gptq{"--quantizer", "gptq", "--format", "w3,w3,bf16,w4,w3,w8,bf16,bf16"};
+  const Flags formats{"--format", "w3,w3,bf16,w4,w3,w8,bf16,bf16", "--head-format", "w8"};
+  Flags gptq{"--quantizer", "gptq"};
+  gptq.insert(gptq.end(), formats.begin(), formats.end());
   const ProgramRun one = generate("one.h5", gptq);
   ASSERT_EQ(one.exit_code, 0) << one.err;
   const auto want = rows("one.h5");
@@ -65,8 +67,7 @@ TEST_F(QuantizerProgram, RanksAndChosenRowsDoNotMatter) {
   ASSERT_EQ(generate("part.h5", part).exit_code, 0);
   EXPECT_EQ(rows("part.h5"), (std::vector<OutputRow>{want.begin() + 10, want.begin() + 15}));
 
-  const Flags rtn{"--format", "w3,w3,bf16,w4,w3,w8,bf16,bf16"};
-  ASSERT_EQ(generate("rtn.h5", rtn).exit_code, 0);
+  ASSERT_EQ(generate("rtn.h5", formats).exit_code, 0);
   EXPECT_NE(rows("rtn.h5"), want) << "the quantizer changes nothing";
   const h5::File file =
       h5::File::open(scratch_.path("one.h5"), h5::File::Mode::kRead, Exit::kOutput);

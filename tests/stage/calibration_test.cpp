@@ -240,6 +240,44 @@ TEST(Calibration, ExpertsThatSawNothingAreRoundedToNearest) {
   EXPECT_EQ(seen, checkpoint.config().experts_per_token);
 }
 
+/// The head's inputs of all tokens of the texts, as layers in 16 bit leave them.
+std::vector<float> head_inputs_of(const Checkpoint& checkpoint) {
+  const ModelConfig& c = checkpoint.config();
+  std::vector<float> rows;
+  Runner runner(checkpoint, {});
+  int sequence = 0;
+  for (const auto& text : texts_of(c).texts) {
+    const auto tokens = static_cast<int64_t>(text.size());
+    runner.prefill(sequence++, text, 96);
+    const float* const x = runner.head_inputs(tokens);
+    rows.insert(rows.end(), x, x + tokens * c.embedding_columns());
+  }
+  return rows;
+}
+
+TEST(Calibration, TheHeadIsRoundedForWhatTheLastLayerGives) {
+  for (const ModelConfig& config : {small_llama(), small_opt(), small_opt_350m()}) {
+    const RandomCheckpoint checkpoint(config);
+    const Machine on(checkpoint);
+    Calibration calibration = on.begin(texts_of(config), config.layers + 1);
+    calibration.embed(load_embedding(checkpoint, *on.backend, *on.context));
+    for (int64_t layer = 0; layer < config.layers; ++layer)
+      calibration.load_layer(layer, Format::kBf16, *on.context);
+    const HeadWeights by_gptq = calibration.load_head(Format::kW8, *on.context);
+    const auto nearest = [&](Format format) {
+      return load_head(checkpoint, format, *on.backend, *on.context).matrix;
+    };
+    const Linear exact = nearest(format_16bit(config));
+    const std::vector<float> rows = head_inputs_of(checkpoint);
+    const double error = output_error(by_gptq.matrix.matrix, exact.matrix, rows);
+    EXPECT_LT(error, 0.9 * output_error(nearest(Format::kW8).matrix, exact.matrix, rows))
+        << config.family;
+    EXPECT_GT(error, 0);
+    EXPECT_EQ(weight_bytes(by_gptq),
+              weight_bytes(load_head(checkpoint, Format::kW8, *on.backend, *on.context)));
+  }
+}
+
 TEST(Calibration, MemoryIsCountedByTheLargestHessian) {
   ModelConfig config = small_llama();
   config.ffn = 1000;
