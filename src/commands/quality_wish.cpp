@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/log.hpp"
 #include "kernels/check.hpp"
 #include "profile/sensitivity_file.hpp"
 
@@ -40,11 +41,29 @@ std::string increase_text(const Quality& quality, double loss_sum) {
   return fmt::format("{:.2f}%", std::ceil(1e4 * least + 1) / 100);
 }
 
+/// GPTQ loses less than rounding to nearest, so what is foreseen for one is not true of the other,
+/// and is no promise where it is too little.
+void check_quantizer(const Job& job, Quantizer foreseen) {
+  const std::string file = job.sensitivity.string();
+  CHECK(
+      foreseen == Quantizer::kRtn || job.quantizer == foreseen, Exit::kUsage,
+      "{}: foresees the loss of weights rounded by gptq, and rounding to nearest loses more: give "
+      "--quantizer gptq, or run llmpq sensitivity without it",
+      file);
+  if (job.quantizer != foreseen)
+    log_info(
+        "{} foresees the loss of rounding to nearest: what is promised is for that, and gptq as a "
+        "rule loses less (llmpq sensitivity --quantizer gptq foresees its own)",
+        file);
+}
+
 }  // namespace
 
 std::optional<Sensitivity> sensitivity_of(const Job& job, const Checkpoint& checkpoint) {
   if (job.sensitivity.empty()) return std::nullopt;
-  return load_sensitivity(job.sensitivity, checkpoint);
+  Sensitivity sensitivity = load_sensitivity(job.sensitivity, checkpoint);
+  if (sensitivity.quality) check_quantizer(job, sensitivity.quantizer);
+  return sensitivity;
 }
 
 void add_quality(const Job& job, const std::optional<Sensitivity>& sensitivity, bool random_will_do,

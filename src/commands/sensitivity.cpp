@@ -45,6 +45,10 @@ std::vector<ScoreWindow> prompt_windows(const Job& job, const Input& input, int6
 
 /// Rank 0: the calibration texts; hardly a token is seen twice.
 std::vector<ScoreWindow> read_windows(const Job& job, const Input& input) {
+  CHECK(job.quantizer == Quantizer::kRtn || !job.text.empty() || !job.calibration_text.empty(),
+        Exit::kUsage,
+        "--quantizer gptq is calibrated on the prompts, and sensitivity would score the same ones: "
+        "what it finds would be too good; give another --text FILE or --calibration-text FILE");
   const int64_t window = window_tokens(job, input), most = job.calibration_tokens;
   if (job.text.empty()) return prompt_windows(job, input, window, most);
   std::vector<int32_t> tokens = text_tokens(job, input);
@@ -55,8 +59,7 @@ std::vector<ScoreWindow> read_windows(const Job& job, const Input& input) {
 /// The windows scored with these formats; other options of the job say where layers go.
 std::vector<WindowScore> score(const Bench& bench, const std::vector<Format>& formats,
                                LayerObserver* observer, Plan* used = nullptr) {
-  Job job = scoring_job(bench.job, formats);
-  job.quantizer = Quantizer::kRtn;  // what omega is about
+  const Job job = scoring_job(bench.job, formats);
   const Plan plan = decide(bench.mpi, job, bench.input, bench.machines).plan;
   if (used) *used = plan;
   return score_windows(bench.mpi, {.job = job,
@@ -158,6 +161,7 @@ nlohmann::ordered_json columns_of(const std::vector<ByFormat>& table) {
 
 void print_json(const Sensitivity& found, double perplexity) {
   nlohmann::ordered_json json{{"indicator", name(found.indicator)},
+                              {"quantizer", name(found.quantizer)},
                               {"perplexity", perplexity},
                               {"tokens", found.tokens},
                               {"omega", columns_of(found.omega)}};
@@ -185,8 +189,10 @@ void print_table(const Sensitivity& found, double perplexity) {
   fmt::print("{}perplexity of 16 bit {:.5f} over {} tokens; indicator {}\n", table.text(),
              perplexity, found.tokens, name(found.indicator));
   if (found.quality)
-    fmt::print("the increases of a plan's layers add up to its own, foreseen to within {:.0f} %\n",
-               100 * found.quality->relative_error);
+    fmt::print(
+        "weights rounded by {}: the increases of a plan's layers add up to its own, foreseen to "
+        "within {:.0f} %\n",
+        name(found.quantizer), 100 * found.quality->relative_error);
 }
 
 }  // namespace
@@ -213,6 +219,7 @@ int run_sensitivity(const Job& job) {
   const auto base = score(bench, {format_16bit(config)}, &observer, &plan);
   Sensitivity found;
   found.indicator = job.indicator;
+  found.quantizer = job.quantizer;
   found.model_hash = input.checkpoint->content_hash();
   found.seed = job.seed;
   found.tokens = total(base).tokens;

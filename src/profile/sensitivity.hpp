@@ -10,6 +10,7 @@
 
 #include "input/checkpoint.hpp"
 #include "input/indicator.hpp"
+#include "input/quantizer.hpp"
 #include "profile/layer_statistics.hpp"
 #include "profile/quality.hpp"
 #include "profile/rounding.hpp"
@@ -22,9 +23,10 @@ std::string_view name(Indicator indicator);
 struct Sensitivity {
   Indicator indicator = Indicator::kRelative;
   std::vector<ByFormat> omega;
-  uint64_t model_hash = 0;  ///< Checkpoint::content_hash()
-  int64_t tokens = 0;       ///< of the calibration texts
-  uint64_t seed = 0;        ///< of the random indicator and of the calibration runs
+  Quantizer quantizer = Quantizer::kRtn;  ///< what `quality` is for: its runs were rounded so
+  uint64_t model_hash = 0;                ///< Checkpoint::content_hash()
+  int64_t tokens = 0;                     ///< of the calibration texts
+  uint64_t seed = 0;                      ///< of the random indicator and of the calibration runs
   std::optional<Quality> quality;
 };
 

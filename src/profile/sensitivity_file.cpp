@@ -123,6 +123,15 @@ Indicator read_indicator(const h5::Group& file) {
        file.name(), text);
 }
 
+/// Files of before GPTQ was known do not tell.
+Quantizer read_quantizer(const h5::Group& file) {
+  if (!file.has_attribute("quantizer")) return Quantizer::kRtn;
+  const std::string text = file.text_attribute("quantizer");
+  for (const Quantizer quantizer : {Quantizer::kRtn, Quantizer::kGptq})
+    if (text == name(quantizer)) return quantizer;
+  fail(Exit::kUsage, "{}: its quantizer is \"{}\", want rtn or gptq", file.name(), text);
+}
+
 }  // namespace
 
 void save_sensitivity(const std::filesystem::path& path, const Sensitivity& sensitivity) {
@@ -131,6 +140,7 @@ void save_sensitivity(const std::filesystem::path& path, const Sensitivity& sens
   {
     h5::File file = h5::File::create(temporary, false, Exit::kOutput);
     file.set_attribute("indicator", std::string(name(sensitivity.indicator)));
+    file.set_attribute("quantizer", std::string(name(sensitivity.quantizer)));
     file.set_attribute("model_hash", hash_text(sensitivity.model_hash));
     file.set_attribute("tokens", sensitivity.tokens);
     file.set_attribute("seed", static_cast<int64_t>(sensitivity.seed));
@@ -159,6 +169,7 @@ Sensitivity load_sensitivity(const std::filesystem::path& path, const Checkpoint
         "again",
         path.string(), hash, hash_text(result.model_hash));
   result.indicator = read_indicator(file);
+  result.quantizer = read_quantizer(file);
   result.tokens = file.integer_attribute("tokens");
   result.seed = static_cast<uint64_t>(file.integer_attribute("seed"));
   const int64_t layers = checkpoint.config().layers;

@@ -3,7 +3,8 @@
 //   /omega (layers, formats) float64    /formats (formats,) their names, in the columns' order
 //   /quality/loss_increase (layers, formats) float64, nats; /quality/relative_error (1,);
 //   /quality/runs/{formats (runs, layers) columns of /formats, loss_increase (runs,), error
-//   (runs,)} attributes: indicator, model_hash (hexadecimal), tokens, seed
+//   (runs,)} attributes: indicator, quantizer (rtn where it is missing), model_hash (hexadecimal),
+//   tokens, seed
 //
 // /quality is missing where nothing was calibrated. Columns are found by their names.
 #pragma once

@@ -18,6 +18,7 @@ class SensitivityFile : public testing::Test {
   SensitivityFile() : checkpoint_(open_checkpoint(std::string(LLMPQ_DATA) + "/tiny")) {
     sensitivity_.indicator = Indicator::kVariance;
     sensitivity_.omega = random_omega(layers(), 4);
+    sensitivity_.quantizer = Quantizer::kGptq;
     sensitivity_.model_hash = checkpoint_->content_hash();
     sensitivity_.tokens = 12345;
     sensitivity_.seed = 77;
@@ -45,6 +46,7 @@ TEST_F(SensitivityFile, ComesBackAsItWas) {
   const Sensitivity got = load();
   EXPECT_EQ(got.indicator, Indicator::kVariance);
   EXPECT_EQ(got.omega, sensitivity_.omega);
+  EXPECT_EQ(got.quantizer, Quantizer::kGptq);
   EXPECT_EQ(got.model_hash, sensitivity_.model_hash);
   EXPECT_EQ(got.tokens, 12345);
   EXPECT_EQ(got.seed, 77u);
@@ -94,6 +96,9 @@ TEST_F(SensitivityFile, BrokenOnesAreRefused) {
   save();
   open().set_attribute("indicator", std::string("guess"));
   EXPECT_ERROR(load(), Exit::kUsage, "its indicator is \"guess\"");
+  save();
+  open().set_attribute("quantizer", std::string("awq"));
+  EXPECT_ERROR(load(), Exit::kUsage, "its quantizer is \"awq\"");
 }
 
 TEST_F(SensitivityFile, FormatsMustBeOursAndOnceEach) {

@@ -79,6 +79,23 @@ TEST_F(SensitivityProgram, CalibratesOnAnyNumberOfRanks) {
   EXPECT_EQ(numbers("three.h5", "quality/runs", "loss_increase"), runs);
 }
 
+TEST_F(SensitivityProgram, ForeseesLessLossWithGptq) {
+  write_prompts(scratch_.path("p.h5"), bundled_prompts(0, 40));
+  ASSERT_EQ(run("rtn.h5", text(1500, 1)).exit_code, 0);
+  const Flags gptq{"--quantizer", "gptq", "--prompts", scratch_.path("p.h5")};
+  const ProgramRun got = run("gptq.h5", text(1500, 1, gptq), 2);
+  ASSERT_EQ(got.exit_code, 0) << got.err;
+  EXPECT_EQ(nlohmann::json::parse(got.out)["quantizer"], "gptq");
+  const auto rtn = numbers("rtn.h5", "quality/runs", "loss_increase");
+  EXPECT_LT(numbers("gptq.h5", "quality/runs", "loss_increase").at(0), 0.9 * rtn.at(0))
+      << "w3 everywhere";
+  EXPECT_EQ(numbers("gptq.h5", "", "omega"), numbers("rtn.h5", "", "omega"));
+  const ProgramRun same_texts =
+      run("a.h5", {"--prompts", scratch_.path("p.h5"), "--quantizer", "gptq"});
+  EXPECT_EQ(same_texts.exit_code, 2);
+  EXPECT_THAT(same_texts.err, HasSubstr("give another --text FILE or --calibration-text FILE"));
+}
+
 TEST_F(SensitivityProgram, TakesTheJobsPrompts) {
   write_prompts(scratch_.path("p.h5"), bundled_prompts(0, 20));
   const ProgramRun got = run("a.h5", {"--prompts", scratch_.path("p.h5"), "--calibration-runs", "0",
