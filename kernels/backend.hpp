@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/ops.hpp"
+#include "kernels/product_kernels.hpp"
 
 namespace llmpq {
 
@@ -99,6 +100,13 @@ class Backend {
   virtual std::unique_ptr<Context> make_context() = 0;
   /// How inputs of products with weights of this format are rounded unless the job says otherwise.
   virtual ActivationType default_activation(Format format) const = 0;
+
+  /// The kernels among which Ops::linear chooses for integer weights whose inputs are rounded so;
+  /// none where there is no choice (a CPU).
+  virtual ProductKernelSet product_kernels(Context&, ActivationType) const { return {}; }
+  /// How it chooses from now on; without lines by what is usual. Recordings made before keep their
+  /// kernels.
+  virtual void choose_products(std::span<const ProductChoice> /*lines*/) {}
 
   /// Device memory, zeroed. Throws Error(kNoPlan) when there is not so much.
   virtual Buffer allocate(int64_t bytes) = 0;

@@ -30,13 +30,16 @@ struct CudaBench {
   std::unique_ptr<Context> threads;
   bool dry = false;     ///< the device is the CPU, sizes are small: only to try out the bench
   bool graphs = false;  ///< launch recorded graphs of 16 calls or more instead of single calls
-  std::string filter;   ///< only cases whose name has this text
+  std::string filter;   ///< only cases whose name has this text; with a - before it, lacks it
   double copy_gbps = 0, matmul_tflops = 0;  ///< limits, measured in this run
   int cases = 0, failures = 0;
   uint64_t recordings = 0;
 
   const Ops& ops() const { return device->ops(); }
-  bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
+  bool wants(const std::string& name) const {
+    const bool others = filter.starts_with('-');
+    return (name.find(filter.substr(others ? 1 : 0)) != std::string::npos) != others;
+  }
 };
 
 inline double number(int64_t value) { return static_cast<double>(value); }

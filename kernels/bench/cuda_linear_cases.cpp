@@ -1,8 +1,11 @@
-// Products of kernel_bench on a GPU: the matrices of Llama 3.1 8B in every format. Bytes are those
-// that must move: weights, inputs, outputs.
+// Products of kernel_bench on a GPU: the matrices of Llama 3.1 8B in every format, and with
+// integers by every kernel among which there is a choice. Bytes are those that must move: weights,
+// inputs, outputs.
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
 #include "kernels/bench/cuda_bench.hpp"
 
@@ -84,28 +87,54 @@ struct LinearRun {
   float* y;
 };
 
-void bench_linear(CudaBench& bench, const LinearRun& run, int64_t rows) {
+struct LinearCase {
+  std::string name;
+  int64_t rows;
+  std::optional<ProductKernel> kernel;  ///< none: there is no choice
+};
+
+/// Each number of rows, by each kernel of the device that may run it; only those that are wanted.
+std::vector<LinearCase> cases_of(CudaBench& bench, Format format, const Shape& shape,
+                                 const std::vector<int64_t>& all_rows) {
+  const ProductKernelSet there =
+      bench.device->product_kernels(*bench.queue, bench.device->default_activation(format));
+  std::vector<LinearCase> cases;
+  for (const int64_t rows : all_rows) {
+    const std::string name = fmt::format("linear {} {} {}x{}, {} rows", llmpq::name(format),
+                                         shape.name, shape.n, shape.k, rows);
+    const size_t before = cases.size();
+    for (const ProductKernelInfo& each : kProductKernels)
+      if (!is_16bit(format) && may_run(each.kernel, rows, there))
+        cases.push_back({fmt::format("{}, {}", name, each.name), rows, each.kernel});
+    if (cases.size() == before) cases.push_back({name, rows, std::nullopt});
+  }
+  std::erase_if(cases, [&](const LinearCase& c) { return !bench.wants(c.name); });
+  return cases;
+}
+
+void bench_linear(CudaBench& bench, const LinearRun& run, const LinearCase& c) {
   const auto& [shape, data, x, y] = run;
   const Format format = data.copies[0].format;
-  const std::string name = fmt::format("linear {} {} {}x{}, {} rows", llmpq::name(format),
-                                       shape.name, shape.n, shape.k, rows);
+  std::vector<ProductChoice> choice;
+  if (c.kernel) choice.push_back({format, shape.n, shape.k, kAnyRows, *c.kernel});
+  bench.device->choose_products(choice);
   const auto call = [&](int64_t i) {
     const ActivationType activation = bench.device->default_activation(format);
     bench.ops().linear(*bench.queue, {x, &data.copies[static_cast<size_t>(i)], nullptr, activation,
-                                      rows, y, shape.n});
+                                      c.rows, y, shape.n});
   };
   call(0);
-  const int64_t checked = std::min(rows, kCheckedRows);
+  const int64_t checked = std::min(c.rows, kCheckedRows);
   std::vector<float> wanted = data.wanted;
   wanted.resize(static_cast<size_t>(checked * kCheckedOutputs));
   // Weights may be rounded to 16 bits for the largest products: 2^-9 of each.
   const std::string wrong = difference(corner(bench, y, checked, shape.n), wanted, 0.01);
-  if (!wrong.empty()) return print_wrong(bench, name, wrong);
+  if (!wrong.empty()) return print_wrong(bench, c.name, wrong);
   const double seconds = seconds_per_call(bench, std::ssize(data.copies), call);
   print_row(bench,
-            {name,
-             {number(data.copies[0].packed.bytes() + rows * (shape.n + shape.k) * 4),
-              2.0 * number(rows) * number(shape.n) * number(shape.k)}},
+            {c.name,
+             {number(data.copies[0].packed.bytes() + c.rows * (shape.n + shape.k) * 4),
+              2.0 * number(c.rows) * number(shape.n) * number(shape.k)}},
             seconds);
 }
 
@@ -118,17 +147,22 @@ void bench_linear_cases(CudaBench& bench) {
   for (const Shape& whole :
        {Shape{"qkv", 6144, 4096}, {"up", 28672, 4096}, {"down", 4096, 14336}}) {
     const Shape shape{whole.name, whole.n / cut, whole.k / cut};
+    std::map<Format, std::vector<LinearCase>> cases;
+    for (const FormatInfo& format : kFormats)
+      if (auto wanted = cases_of(bench, format.format, shape, all_rows); !wanted.empty())
+        cases[format.format] = std::move(wanted);
+    if (cases.empty()) continue;
     const std::vector<float> values = bench_numbers(shape.n * shape.k);
     const std::vector<float> x = bench_numbers(all_rows.back() * shape.k, 5);
     const Buffer device_x = upload(bench, x);
     Buffer y = bench.device->allocate(all_rows.back() * shape.n * 4);
-    for (const FormatInfo& format : kFormats) {
-      if (!bench.wants(fmt::format("linear {} {}", format.name, shape.name))) continue;
-      const LinearData data = linear_data(bench, format.format, shape, values, x);
-      for (const int64_t rows : all_rows)
-        bench_linear(bench, {shape, data, device_x.as<float>(), y.as<float>()}, rows);
+    for (const auto& [format, wanted] : cases) {
+      const LinearData data = linear_data(bench, format, shape, values, x);
+      for (const LinearCase& each : wanted)
+        bench_linear(bench, {shape, data, device_x.as<float>(), y.as<float>()}, each);
     }
   }
+  bench.device->choose_products({});
 }
 
 }  // namespace llmpq

@@ -148,6 +148,15 @@ class CudaBackend final : public Backend {
                                                                     : ActivationType::kBf16;
   }
 
+  ProductKernelSet product_kernels(Context& context, ActivationType activation) const override {
+    ProductKernelSet there;
+    checked(module().product_kernels, stream(context), activation, &there);
+    return there;
+  }
+  void choose_products(std::span<const ProductChoice> lines) override {
+    checked(module().choose_products, *session_, lines.data(), std::ssize(lines));
+  }
+
   Buffer allocate(int64_t bytes) override {
     return make_buffer(module().allocate, bytes, module().release);
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/cuda/check.cuh"
+#include "kernels/product_kernels.hpp"
 
 /// A kernel's argument that it may take references to without a copy; compilers for the oldest
 /// chips do not know it.
@@ -25,8 +26,10 @@ struct Session {
   SessionOptions options;
   int sms = 0;                 ///< that kernels may count on
   int compute_capability = 0;  ///< major * 10 + minor
+  int code_version = 0;  ///< of the module's code that it runs, likewise: a GPU may run older code
   int64_t allocated_bytes = 0;
-  void* green = nullptr;  ///< the driver's green context if only some SMs are used
+  void* green = nullptr;                ///< the driver's green context if only some SMs are used
+  std::vector<ProductChoice> products;  ///< which kernels they take; empty: the usual ones
 };
 
 /// A recorded graph, and how often its key was asked for.
@@ -82,6 +85,18 @@ class Scratch {
   std::byte *next_, *end_;
 };
 
+/// Whether kernels may be launched while the one before still runs: only code that waits for it,
+/// by griddepcontrol.wait; older toolkits cannot record such launches.
+inline bool can_launch_early(const Session& session) {
+  return session.code_version >= 90 && CUDART_VERSION >= 12030;
+}
+inline cudaLaunchAttribute early_launch() {
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  return attribute;
+}
+
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The operations, one function per entry of Ops. Each queues its work on context.stream.
@@ -91,6 +106,8 @@ void head_norm(StreamContext&, const HeadNormArgs&);
 void add(StreamContext&, const AddArgs&);
 void rope(StreamContext&, const RopeArgs&);
 void linear(StreamContext&, const LinearArgs&);
+/// The kernels among which linear() chooses for integer weights whose inputs are rounded so.
+ProductKernelSet product_kernels(const StreamContext&, ActivationType);
 void activation(StreamContext&, const ActivationArgs&);
 void kv_write(StreamContext&, const KvWriteArgs&);
 void attention(StreamContext&, const AttentionArgs&);

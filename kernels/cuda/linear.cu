@@ -1,6 +1,5 @@
-// Which kernels a product takes: integer weights are read as they are packed by few rows, and by
-// some more on Hopper; everything else goes through cuBLAS, integer weights dequantized a piece of
-// rows at a time.
+// Which kernels a product takes: integer weights one of kProductKernels, by the session's choice;
+// everything else goes through cuBLAS. Dequantized weights exist a piece of rows at a time.
 #include "kernels/cuda/dequantize.cuh"
 #include "kernels/cuda/layout.hpp"
 #include "kernels/cuda/matmul_cublas.cuh"
@@ -78,16 +77,46 @@ void linear_by_cublas(StreamContext& context, const LinearArgs& args, DType type
 
 }  // namespace
 
+ProductKernelSet product_kernels(const StreamContext& context, ActivationType activation) {
+  ProductKernelSet there;
+  there.add(ProductKernel::kDequantized);
+  const DType type = product_type(activation, context.session->compute_capability);
+  if (type == DType::kF32) return there;
+  using enum ProductKernel;
+  if (has_few_rows(context, type))
+    for (const auto kernel : {kFewRows, kFewRowsAhead, kFewRowsWide, kFewRowsWideAhead})
+      there.add(kernel);
+  if (has_wgmma(context))
+    for (const auto kernel : {kWgmma, kWgmma128, kWgmma256}) there.add(kernel);
+  return there;
+}
+
 void linear(StreamContext& context, const LinearArgs& args) {
   if (args.tokens == 0) return;
-  const Format format = args.w->format;
+  const Matrix& w = *args.w;
   const DType type = product_type(args.activation, context.session->compute_capability);
-  const bool packed = type != DType::kF32 && !is_16bit(format);
-  if (packed && args.tokens <= kMostFewRows && has_few_rows(type))
-    return matmul_few_rows(context, args, type);
-  if (packed && args.tokens <= kMostWgmmaRows && has_wgmma(context))
-    return matmul_wgmma(context, args, type);
-  linear_by_cublas(context, args, type);
+  if (is_16bit(w.format)) return linear_by_cublas(context, args, type);
+  const ProductKernel kernel =
+      kernel_for(context.session->products, {w.format, w.n, w.k, args.tokens},
+                 product_kernels(context, args.activation));
+  switch (kernel) {
+    case ProductKernel::kFewRows:
+      return matmul_few_rows(context, args, type, {FewRowsBlocks::kUsual, false});
+    case ProductKernel::kFewRowsAhead:
+      return matmul_few_rows(context, args, type, {FewRowsBlocks::kUsual, true});
+    case ProductKernel::kFewRowsWide:
+      return matmul_few_rows(context, args, type, {FewRowsBlocks::kWide, false});
+    case ProductKernel::kFewRowsWideAhead:
+      return matmul_few_rows(context, args, type, {FewRowsBlocks::kWide, true});
+    case ProductKernel::kWgmma:
+      return matmul_wgmma(context, args, type, WgmmaTokens::kGuessed);
+    case ProductKernel::kWgmma128:
+      return matmul_wgmma(context, args, type, WgmmaTokens::k128);
+    case ProductKernel::kWgmma256:
+      return matmul_wgmma(context, args, type, WgmmaTokens::k256);
+    case ProductKernel::kDequantized:
+      return linear_by_cublas(context, args, type);
+  }
 }
 
 }  // namespace llmpq::cuda

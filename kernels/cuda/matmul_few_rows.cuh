@@ -3,15 +3,22 @@
 #pragma once
 
 #include "kernels/cuda/context.cuh"
+#include "kernels/cuda/matmul_few_rows_cut.hpp"
 
 namespace llmpq::cuda {
 
 /// Whether there is such a kernel for inputs rounded to kBf16 or kF16: bf16 needs code for compute
 /// capability 8.0, f16 for 7.5.
-bool has_few_rows(DType inputs);
+bool has_few_rows(const StreamContext&, DType inputs);
+
+struct FewRowsWay {
+  FewRowsBlocks blocks;
+  /// Kernels are launched and weights asked for before what is before them in the stream has ended.
+  bool ahead;
+};
 
 /// Integer weights and at most kMostFewRows tokens. args.activation is not looked at: x is rounded
-/// to `inputs`. A row's result does not depend on how many rows there are.
-void matmul_few_rows(StreamContext&, const LinearArgs& args, DType inputs);
+/// to `inputs`. A row's result depends neither on how many rows there are, nor on way.ahead.
+void matmul_few_rows(StreamContext&, const LinearArgs& args, DType inputs, FewRowsWay way);
 
 }  // namespace llmpq::cuda

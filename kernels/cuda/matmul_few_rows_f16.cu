@@ -3,7 +3,7 @@
 
 namespace llmpq::cuda {
 
-template void launch_few_rows<__half>(StreamContext&, Format, const FewRowsTask&,
-                                      const FewRowsRoom&);
+template void launch_few_rows<__half>(StreamContext&, Format, FewRowsBlocks, const FewRowsTask&,
+                                      const FewRowsLimits&);
 
 }  // namespace llmpq::cuda

@@ -1,6 +1,6 @@
 // The kernel behind matmul_few_rows.cuh, included by the files that instantiate it. Weights are the
 // A operand of mma (16 outputs), rows of x are B (tiles of 8 tokens): y^T = W x^T. What a block
-// does is drawn in matmul_few_rows_plan.cuh: its warps go through the same units, each with outputs
+// does is drawn in matmul_few_rows_cut.hpp: its warps go through the same units, each with outputs
 // of its own.
 //
 //   weights: memory -> the warp's ring in shared memory -> registers, where they become halves
@@ -272,7 +272,7 @@ constexpr int resident_blocks() {
 }
 
 template <Format kFormat, typename T, typename Shape>
-__global__ void __launch_bounds__(32 * kFewRowsWarps, resident_blocks<Shape>())
+__global__ void __launch_bounds__(32 * Shape::kWarps, resident_blocks<Shape>())
     few_rows_kernel(const LLMPQ_GRID_CONSTANT FewRowsTask task) {
   constexpr int kTiles = Shape::kTiles, kTokenTiles = Shape::kTokenTiles;
   using Ring = WeightRing<kFormat, kTiles, Shape::kStages>;
@@ -282,6 +282,9 @@ __global__ void __launch_bounds__(32 * kFewRowsWarps, resident_blocks<Shape>())
   const int end = task.range_begin(static_cast<int>(blockIdx.y) + 1);
   auto* const rings = reinterpret_cast<std::byte*>(inputs + task.chunk * kTokenTiles * 128);
   Ring ring(task, begin, end, rings + warp * Ring::kBytes, warp * kTiles);
+  if (task.ahead > Shape::kStages)
+    ask_ahead<kFormat, kTiles>(task, begin + Shape::kStages, min(begin + task.ahead, end),
+                               warp * kTiles);
   wait_for_inputs();
 
   float sums[kTiles][kTokenTiles][4] = {};

@@ -1,4 +1,4 @@
-// Launches of matmul_few_rows_kernel.cuh: what the driver says about a kernel, asked once, and the
+// Launches of matmul_few_rows_kernel.cuh: what the driver says about a device, asked once, and the
 // choice among the kernels. Included by the files that instantiate them.
 #pragma once
 
@@ -9,33 +9,25 @@
 
 namespace llmpq::cuda {
 
-/// What the driver says about a kernel on a device.
-struct KernelFacts {
-  int version = 0;  ///< of the code that runs, 90 for sm_90: a GPU may run that of an older one
-  FewRowsDevice device{};
-};
-
-/// Asks for the facts, and lets the kernel take all of an SM's shared memory.
-inline KernelFacts prepare_kernel(const void* kernel, int device) {
-  KernelFacts facts;
-  cudaFuncAttributes attributes;
-  CHECK_CUDA(cudaFuncGetAttributes(&attributes, kernel));
-  facts.version = attributes.ptxVersion;
-  CHECK_CUDA(cudaDeviceGetAttribute(&facts.device.block_shared_bytes,
+/// Asks for what decides the cut, and lets the kernel take all of an SM's shared memory.
+inline FewRowsDevice prepare_kernel(const void* kernel, int device) {
+  FewRowsDevice facts{};
+  CHECK_CUDA(cudaDeviceGetAttribute(&facts.block_shared_bytes,
                                     cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  CHECK_CUDA(cudaDeviceGetAttribute(&facts.device.sm_shared_bytes,
+  CHECK_CUDA(cudaDeviceGetAttribute(&facts.sm_shared_bytes,
                                     cudaDevAttrMaxSharedMemoryPerMultiprocessor, device));
+  CHECK_CUDA(cudaDeviceGetAttribute(&facts.l2_bytes, cudaDevAttrL2CacheSize, device));
   CHECK_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  facts.device.block_shared_bytes));
+                                  facts.block_shared_bytes));
   CHECK_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
                                   cudaSharedmemCarveoutMaxShared));
   return facts;
 }
 
 /// One for each kernel, static: a launch must not cost such questions to the driver.
-class KernelFactsOfDevices {
+class FewRowsDevices {
  public:
-  const KernelFacts& of(const void* kernel, int device) {
+  const FewRowsDevice& of(const void* kernel, int device) {
     constexpr int kMostDevices = 64;
     static_assert(std::tuple_size_v<decltype(facts_)> == kMostDevices);
     if (device >= kMostDevices)
@@ -47,23 +39,24 @@ class KernelFactsOfDevices {
 
  private:
   std::array<std::once_flag, 64> asked_;
-  std::array<KernelFacts, 64> facts_;
+  std::array<FewRowsDevice, 64> facts_;
 };
 
-/// `task` says what is multiplied; how it is cut is filled in here. The kernel may begin while the
-/// one before it still runs.
+/// `task` says what is multiplied, and by task.ahead > 0 that weights are asked for ahead; how it
+/// is cut is filled in here. The kernel may begin while the one before it still runs.
 template <Format kFormat, typename T, typename Shape>
-void launch_few_rows(StreamContext& context, FewRowsTask task, const FewRowsRoom& room) {
-  static KernelFactsOfDevices all_facts;
+void launch_few_rows(StreamContext& context, FewRowsTask task, const FewRowsLimits& limits) {
+  static FewRowsDevices devices;
   const auto kernel = few_rows_kernel<kFormat, T, Shape>;
-  const KernelFacts& facts =
-      all_facts.of(reinterpret_cast<const void*>(kernel), context.session->options.device);
-  FewRowsDevice device = facts.device;
+  FewRowsDevice device =
+      devices.of(reinterpret_cast<const void*>(kernel), context.session->options.device);
   device.sms = context.session->sms;
   const int warps = few_rows_warps<kFormat, Shape>(device);
   const int rings = warps * ring_bytes<kFormat, Shape>();
-  deal_out(task, device, room, warps * Shape::kTiles, Shape::kRangesPerSm);
+  deal_out(task, device, limits, warps * Shape::kTiles, Shape::kRangesPerSm);
   task.chunk = few_rows_chunk<Shape>(task, few_rows_budget<Shape>(device, rings) - rings);
+  if (task.ahead > 0)
+    task.ahead = few_rows_ahead(task, device, warps * Shape::kTiles * tile_bytes(kFormat));
 
   cudaLaunchConfig_t config{};
   // The blocks that need the same weights are neighbours: memory is read for one of them.
@@ -73,20 +66,22 @@ void launch_few_rows(StreamContext& context, FewRowsTask task, const FewRowsRoom
   config.dynamicSmemBytes = static_cast<size_t>(rings) +
                             static_cast<size_t>(task.chunk) * x_group_bytes(Shape::kTokenTiles);
   config.stream = context.stream;
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute early = early_launch();
   config.attrs = &early;
-  // Only code that waits for its inputs; older toolkits cannot record such launches.
-  config.numAttrs = facts.version >= 90 && CUDART_VERSION >= 12030 ? 1 : 0;
+  config.numAttrs = can_launch_early(*context.session) ? 1 : 0;
   CHECK_CUDA(cudaLaunchKernelEx(&config, kernel, task));
 }
 
 template <typename T, int kTokenTiles>
-void launch_few_rows(StreamContext& context, Format format, const FewRowsTask& task,
-                     const FewRowsRoom& room) {
+void launch_few_rows(StreamContext& context, Format format, FewRowsBlocks blocks,
+                     const FewRowsTask& task, const FewRowsLimits& limits) {
   const auto launch = [&]<Format kFormat>() {
-    launch_few_rows<kFormat, T, ChosenShape<kFormat, kTokenTiles>>(context, task, room);
+    using Usual = FewRowsShape<kFormat, kTokenTiles, FewRowsBlocks::kUsual>;
+    using Wide = FewRowsShape<kFormat, kTokenTiles, FewRowsBlocks::kWide>;
+    if (blocks == FewRowsBlocks::kWide)
+      launch_few_rows<kFormat, T, Wide>(context, task, limits);
+    else
+      launch_few_rows<kFormat, T, Usual>(context, task, limits);
   };
   switch (format) {
     case Format::kW8:
@@ -103,11 +98,11 @@ void launch_few_rows(StreamContext& context, Format format, const FewRowsTask& t
 
 /// The kernel for that many tokens. Instantiated in matmul_few_rows_bf16.cu and ..._f16.cu.
 template <typename T>
-void launch_few_rows(StreamContext& context, Format format, const FewRowsTask& task,
-                     const FewRowsRoom& room) {
-  if (task.token_tiles <= 1) return launch_few_rows<T, 1>(context, format, task, room);
-  if (task.token_tiles <= 2) return launch_few_rows<T, 2>(context, format, task, room);
-  launch_few_rows<T, 4>(context, format, task, room);
+void launch_few_rows(StreamContext& context, Format format, FewRowsBlocks blocks,
+                     const FewRowsTask& task, const FewRowsLimits& limits) {
+  if (task.token_tiles <= 1) return launch_few_rows<T, 1>(context, format, blocks, task, limits);
+  if (task.token_tiles <= 2) return launch_few_rows<T, 2>(context, format, blocks, task, limits);
+  launch_few_rows<T, 4>(context, format, blocks, task, limits);
 }
 
 }  // namespace llmpq::cuda

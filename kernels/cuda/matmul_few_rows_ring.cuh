@@ -31,6 +31,38 @@ __device__ inline void wait_for_stage() {
   __syncwarp();
 }
 
+/// Asks L2 for some bytes; both are multiples of 16. All lanes call it.
+__device__ inline void ask_for(const std::byte* from, int bytes, int lane) {
+#if __CUDA_ARCH__ >= 900
+  if (lane == 0)
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+#else
+  constexpr int kLine = 128;
+#pragma unroll 1
+  for (int at = kLine * lane; at < bytes; at += 32 * kLine)
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(from + at) : "memory");
+#endif
+}
+
+/// Asks for the warp's tiles of units [unit, end): what its ring has no room for yet is on its way
+/// from memory while the block waits for x.
+template <Format kFormat, int kTiles>
+__device__ inline void ask_ahead(const FewRowsTask& task, int unit, int end, int first_tile) {
+  constexpr int kBytes = LaneTile<kFormat>::kBytes;
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const int set_tiles = static_cast<int>(blockDim.x / 32) * kTiles;
+#pragma unroll 1
+  while (unit < end) {
+    const FewRowsRun run = run_of(task, set_tiles, first_tile, unit, end);
+#pragma unroll
+    for (int r = 0; r < kTiles; ++r) {
+      const int64_t tile = min(run.tile + r, task.tiles - 1);
+      ask_for(task.weights + (tile * task.groups + run.group) * kBytes, run.count * kBytes, lane);
+    }
+    unit += run.count;
+  }
+}
+
 /// A lane's share of copying a row of tiles, group after group.
 template <Format kFormat>
 struct TileRow {

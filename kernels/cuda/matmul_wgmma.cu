@@ -31,6 +31,12 @@ void sum_slices(StreamContext& context, const float* parts, const WgmmaTask& tas
   CHECK_LAUNCH("sum_slices_kernel");
 }
 
+std::span<const int> tokens_of_pieces(WgmmaTokens which) {
+  const std::span all(kPieceTokens);
+  if (which == WgmmaTokens::kGuessed) return all;
+  return which == WgmmaTokens::k256 ? all.first(1) : all.last(1);
+}
+
 template <Format kFormat, typename T>
 void launch(StreamContext& context, int tokens_of_piece, const WgmmaTask& task) {
   const int sms = context.session->sms;
@@ -51,7 +57,8 @@ void launch(StreamContext& context, Format format, int tokens_of_piece, const Wg
 
 bool has_wgmma(const StreamContext& context) { return context.session->compute_capability == 90; }
 
-void matmul_wgmma(StreamContext& context, const LinearArgs& args, DType inputs) {
+void matmul_wgmma(StreamContext& context, const LinearArgs& args, DType inputs,
+                  WgmmaTokens of_piece) {
   const Matrix& w = *args.w;
   const int64_t groups = groups_of(w.k), tokens = args.tokens, nk = w.n * w.k;
   const int64_t part_bytes = linear_piece_bytes(w.k, nk, false);
@@ -66,8 +73,9 @@ void matmul_wgmma(StreamContext& context, const LinearArgs& args, DType inputs) 
   task.groups = static_cast<int>(groups);
   task.tile_rows = static_cast<int>(tiles_of(w.n));
   task.tokens = static_cast<int>(tokens);
-  const WgmmaCut cut = choose_cut({task.tile_rows, task.groups, task.tokens, {}},
-                                  context.session->sms, part_bytes / (tokens * w.n * 4));
+  const WgmmaCut cut =
+      choose_cut({task.tile_rows, task.groups, task.tokens, {}}, context.session->sms,
+                 part_bytes / (tokens * w.n * 4), tokens_of_pieces(of_piece));
   task.slices = cut.slices;
   task.slice_stride = tokens * w.n;
   WgmmaTask whole = task, sliced = task;

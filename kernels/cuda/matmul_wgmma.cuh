@@ -11,8 +11,11 @@ namespace llmpq::cuda {
 /// capability 9.0, neither more nor less.
 bool has_wgmma(const StreamContext&);
 
+/// Tokens of a piece of work: one of two, or the one that choose_cut() guesses to be faster.
+enum class WgmmaTokens : uint8_t { kGuessed, k128, k256 };
+
 /// Any number of tokens; args.w has integers. args.activation is not looked at: x and q * scale are
 /// rounded to `inputs`, kBf16 or kF16, and multiplied, with sums in f32. Takes scratch memory.
-void matmul_wgmma(StreamContext&, const LinearArgs& args, DType inputs);
+void matmul_wgmma(StreamContext&, const LinearArgs& args, DType inputs, WgmmaTokens);
 
 }  // namespace llmpq::cuda

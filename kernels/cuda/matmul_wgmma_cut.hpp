@@ -3,19 +3,22 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 #include "kernels/cuda/layout.hpp"
 
 namespace llmpq::cuda {
 
-inline constexpr int kPieceRows = 8;      ///< tile rows of 16 outputs in a piece of work
-inline constexpr int kClusterBlocks = 2;  ///< blocks that share what they load of x
-inline constexpr int kBandTokens = 2048;  ///< whose x stays in L2 while all weights pass
+inline constexpr int kPieceRows = 8;                 ///< tile rows of 16 outputs in a piece of work
+inline constexpr int kClusterBlocks = 2;             ///< blocks that share what they load of x
+inline constexpr std::array kPieceTokens{256, 128};  ///< that a piece of work may have
+inline constexpr int kBandTokens = 2048;             ///< whose x stays in L2 while all weights pass
 
 struct WgmmaCut {
-  int tokens;  ///< of a piece, 128 or 256
+  int tokens;  ///< of a piece, one of kPieceTokens
   int slices;  ///< of the groups
 };
 
@@ -74,13 +77,14 @@ constexpr double predict_cycles(const WgmmaWork& work, int sms) {
 }
 
 /// The fastest cut, by that, with at most so many slices.
-constexpr WgmmaCut choose_cut(WgmmaWork work, int sms, int64_t most_slices) {
+constexpr WgmmaCut choose_cut(WgmmaWork work, int sms, int64_t most_slices,
+                              std::span<const int> tokens_of_piece = kPieceTokens) {
   constexpr int64_t kLeastGroups = 4, kMostSlices = 16;  // of a slice; of a product
   const int64_t most =
       std::max<int64_t>(1, std::min({most_slices, work.groups / kLeastGroups, kMostSlices}));
   WgmmaCut best{};
   double least = std::numeric_limits<double>::infinity();
-  for (const int tokens : {256, 128})
+  for (const int tokens : tokens_of_piece)
     for (int slices = 1; slices <= most; ++slices) {
       work.cut = {tokens, slices};
       const double cycles = predict_cycles(work, sms);

@@ -4,7 +4,7 @@
 namespace llmpq::cuda {
 
 bool has_wgmma(const StreamContext&) { return false; }
-void matmul_wgmma(StreamContext&, const LinearArgs&, DType) {
+void matmul_wgmma(StreamContext&, const LinearArgs&, DType, WgmmaTokens) {
   raise(kInternal, "this build has no products for compute capability 9.0");
 }
 

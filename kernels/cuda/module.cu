@@ -120,6 +120,18 @@ const Module kModule = {
           });
         },
     .ops = kOps,
+    .product_kernels =
+        [](StreamContext& context, ActivationType activation, ProductKernelSet* there,
+           Failure& failure) {
+          return guarded(failure, [&] {
+            use_device(*context.session);
+            *there = product_kernels(context, activation);
+          });
+        },
+    .choose_products =
+        [](Session& session, const ProductChoice* lines, int64_t count, Failure& failure) {
+          return guarded(failure, [&] { session.products.assign(lines, lines + count); });
+        },
     .push_range = push_range,
     .pop_range = pop_range,
     .why_no_nccl = why_no_nccl,

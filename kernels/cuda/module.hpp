@@ -6,11 +6,12 @@
 #include <cstdint>
 
 #include "kernels/backend.hpp"
+#include "kernels/product_kernels.hpp"
 
 namespace llmpq::cuda {
 
 /// Program and module must agree on this: both are built from one source tree.
-inline constexpr uint32_t kModuleVersion = 2;
+inline constexpr uint32_t kModuleVersion = 3;
 inline constexpr char kModuleFile[] = "libllmpq_cuda.so";
 inline constexpr char kModuleEntry[] = "llmpq_cuda_module";
 
@@ -109,6 +110,11 @@ struct Module {
                     const float* scales, Failure&);
 
   ModuleOps ops;
+
+  /// The kernels among which ops.linear chooses for integer weights.
+  bool (*product_kernels)(StreamContext&, ActivationType, ProductKernelSet*, Failure&);
+  /// How it chooses from now on, in all contexts of the session.
+  bool (*choose_products)(Session&, const ProductChoice* lines, int64_t count, Failure&);
 
   void (*push_range)(const char* name);  ///< for profilers; nothing without one
   void (*pop_range)();

@@ -39,8 +39,10 @@ enum class Order { kRows, kFragments, kSwizzled };
 template <typename T, Order kOrder>
 __global__ void round_kernel(const RoundTask task) {
 #if __CUDA_ARCH__ >= 900
-  // The product's kernel may start and load weights now; it waits for this one before it reads x.
-  asm volatile("griddepcontrol.launch_dependents;");
+  // x may be the work of a kernel that still runs. When that has ended, weights are not being
+  // packed any more: the product's kernel may start and load them; before it reads x it waits for
+  // this one.
+  asm volatile("griddepcontrol.wait;\n\tgriddepcontrol.launch_dependents;" ::: "memory");
 #endif
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t token = index / task.eights;
@@ -66,13 +68,18 @@ __global__ void round_kernel(const RoundTask task) {
 }
 
 template <Order kOrder>
-void launch_round(StreamContext& context, const RoundTask& task, DType type) {
-  const auto blocks = static_cast<unsigned>(divide_up(task.tokens * task.eights, kThreads));
+void launch_round(StreamContext& context, const RoundTask& task, DType type, bool early = false) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(divide_up(task.tokens * task.eights, kThreads)));
+  config.blockDim = dim3(kThreads);
+  config.stream = context.stream;
+  cudaLaunchAttribute attribute = early_launch();
+  config.attrs = &attribute;
+  config.numAttrs = early && can_launch_early(*context.session) ? 1 : 0;
   if (type == DType::kBf16)
-    round_kernel<__nv_bfloat16, kOrder><<<blocks, kThreads, 0, context.stream>>>(task);
+    CHECK_CUDA(cudaLaunchKernelEx(&config, round_kernel<__nv_bfloat16, kOrder>, task));
   else
-    round_kernel<__half, kOrder><<<blocks, kThreads, 0, context.stream>>>(task);
-  CHECK_LAUNCH("round_kernel");
+    CHECK_CUDA(cudaLaunchKernelEx(&config, round_kernel<__half, kOrder>, task));
 }
 
 /// One warp: a group of a token. The operations are those of kernels/cpu/quantize.hpp.
@@ -120,9 +127,10 @@ void round_to_rows(StreamContext& context, const float* x, int64_t tokens, int64
 }
 
 void round_to_fragments(StreamContext& context, const float* x, int64_t tokens, int64_t k,
-                        DType type, uint4* to) {
+                        DType type, uint4* to, bool early) {
   const int eights = static_cast<int>(groups_of(k) * kGroup / 8);
-  launch_round<Order::kFragments>(context, {x, tokens, k, eights, has_vectors(x, k), to}, type);
+  launch_round<Order::kFragments>(context, {x, tokens, k, eights, has_vectors(x, k), to}, type,
+                                  early);
 }
 
 void round_to_swizzled(StreamContext& context, const float* x, int64_t tokens, int64_t k,

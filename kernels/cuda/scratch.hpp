@@ -27,11 +27,6 @@ constexpr int64_t attention_scratch_bytes(int64_t sequences, int64_t heads, int6
 /// Most bytes of dequantized weights that exist at a time: larger matrices go in pieces of rows.
 inline constexpr int64_t kDequantizedBytes = int64_t{64} << 20;
 
-/// The one table of how many rows a product has at most to read packed integers itself, measured on
-/// an H200 (kernels/README.md): beyond it, and for 16-bit weights, cuBLAS is faster.
-inline constexpr int64_t kMostFewRows = 64;     ///< matmul_few_rows.cuh; also all that it can take
-inline constexpr int64_t kMostWgmmaRows = 512;  ///< matmul_wgmma.cuh, from kMostFewRows on
-
 /// A product's second part: pieces of dequantized weights (16 bit, or f32 in the exact modes), or
 /// what the slices of few rows leave for each other. It grows with k and nk, so that the widest and
 /// the largest matrix of a stage bound those of all; at least 16 rows fit, and the whole matrix if

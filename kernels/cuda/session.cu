@@ -47,10 +47,12 @@ void describe(int device, DeviceRow& row) {
   row.compute_capability = compute_capability(device);
 }
 
-/// A trivial kernel: whether code for this device is in the module at all.
+/// A trivial kernel: whether code for this device is in the module at all, and which. All kernels
+/// but Hopper's own are compiled for the same architectures.
 __global__ void probe_kernel() {}
 
-void check_architecture(int device, const DeviceRow& row) {
+/// Returns the version of the code that the device runs.
+int check_architecture(int device, const DeviceRow& row) {
   cudaFuncAttributes attributes;
   const cudaError_t status = cudaFuncGetAttributes(&attributes, probe_kernel);
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction) {
@@ -62,6 +64,7 @@ void check_architecture(int device, const DeviceRow& row) {
           kArchitectures, row.compute_capability);
   }
   check_cuda(status, "cudaFuncGetAttributes");
+  return attributes.ptxVersion;
 }
 
 const char* why_no_devices(cudaError_t status) {
@@ -137,8 +140,9 @@ Session* open_session(const SessionOptions& options) {
     raise(kGpu, "GPU %d (%s) cannot be used: %s; is another process using it exclusively?",
           options.device, row.name, cudaGetErrorString(status));
   }
-  check_architecture(options.device, row);
+  const int code_version = check_architecture(options.device, row);
   auto* session = new Session;
+  session->code_version = code_version;
   session->options = options;
   session->sms = row.sms;
   session->compute_capability = row.compute_capability;

@@ -126,7 +126,10 @@ std::string describe(const std::vector<RankProfile>& ranks,
     text += speeds_table(model);
     text += fmt::format("attention per row and key: prefill {:.2f} ns, decode {:.2f} ns\n",
                         1e9 * model.prefill_key_s, 1e9 * model.decode_key_s);
-    text += heads_text(model) + error_text(rank) + "\n";
+    text += heads_text(model) + error_text(rank);
+    for (const std::string& line : describe(rank.profile.products))
+      text += fmt::format("GPU kernels of {}\n", line);
+    text += "\n";
   }
   return text + links_text(links);
 }

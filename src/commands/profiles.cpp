@@ -80,6 +80,7 @@ MeasureSetup measure_setup(const Mpi& mpi, const Job& job, const Input& input,
                is_gpu ? kGpuMemory : kCpuMemory);
   setup.budget_s = job.profile_seconds.value_or(kProfileSeconds);
   setup.slowdown = machines.mine().slowdown;
+  setup.choose_products = job.gpu_kernels == GpuKernels::kMeasured;
   return setup;
 }
 
@@ -116,10 +117,12 @@ std::string key_text(const Mpi& mpi, const Job& job, const Input& input, const M
       .driver = rank.backend == BackendKind::kCuda ? gpu_driver() : "isa " + job.isa,
       .build = program_build(),
       .shape = layer_shape(input.checkpoint->config()),
-      .arithmetic = fmt::format(
-          "layers {}, heads {}, cache {}, sampling {} {} {} {} {} {}", formats_text(setup.formats),
-          formats_text(setup.heads), static_cast<int>(setup.kv_type), s.temperature > 0,
-          s.top_p<1, s.top_k> 0, s.min_p > 0, s.repetition_penalty != 1, s.logprobs),
+      .arithmetic =
+          fmt::format("layers {}, heads {}, cache {}, sampling {} {} {} {} {} {}",
+                      formats_text(setup.formats), formats_text(setup.heads),
+                      static_cast<int>(setup.kv_type), s.temperature > 0, s.top_p<1, s.top_k> 0,
+                      s.min_p > 0, s.repetition_penalty != 1, s.logprobs) +
+          (setup.choose_products ? "" : ", usual kernels"),
       .grid = fmt::format("rows {}, sequences {}, context {}, layers {}, {} s",
                           setup.limits.max_rows, setup.limits.max_sequences,
                           setup.limits.max_context, setup.layers_per_rank, setup.budget_s),
@@ -194,7 +197,8 @@ RankProfile measure_here(const Mpi& mpi, const Input& input, const Machines& mac
                     .source = "measured",
                     .shape = layer_shape(config),
                     .model = fit_model(measured),
-                    .held_out_error = {}};
+                    .held_out_error = {},
+                    .products = measured.products};
   result.profile.held_out_error = held_out_error(result.profile.model, measured);
   result.fitted_error = fitted_error(result.profile.model, measured).value_or(0);
   result.origin = "measured";
@@ -263,10 +267,8 @@ bool must_measure(const Mpi& mpi, const Machines& machines, const std::vector<st
   return false;
 }
 
-}  // namespace
-
-std::vector<RankProfile> find_profiles(const Mpi& mpi, const Job& job, const Input& input,
-                                       const Machines& machines, Measuring measuring) {
+std::vector<RankProfile> profiles_of_ranks(const Mpi& mpi, const Job& job, const Input& input,
+                                           const Machines& machines, Measuring measuring) {
   if (!job.profile.empty()) return profiles_of_file(mpi, job, input, machines);
   MeasureSetup setup;
   std::optional<EmulatedDevice> emulated;
@@ -308,6 +310,26 @@ std::vector<RankProfile> find_profiles(const Mpi& mpi, const Job& job, const Inp
     }
     ranks.push_back(kept[keys[i]]);
   }
+  return ranks;
+}
+
+/// Makes this rank's products take the kernels of its profile, so that ranks with equal devices
+/// take the same ones. Without profiles, and if the job says so, the usual ones.
+void follow_profiles(const Mpi& mpi, const Job& job, const std::vector<RankProfile>& ranks,
+                     const Machines& machines) {
+  std::vector<ProductChoice> lines;
+  if (!ranks.empty() && job.gpu_kernels == GpuKernels::kMeasured)
+    lines = ranks.at(static_cast<size_t>(mpi.rank())).profile.products;
+  machines.backend->choose_products(lines);
+  for (const std::string& text : describe(lines)) log_debug("GPU kernels of {}", text);
+}
+
+}  // namespace
+
+std::vector<RankProfile> find_profiles(const Mpi& mpi, const Job& job, const Input& input,
+                                       const Machines& machines, Measuring measuring) {
+  auto ranks = profiles_of_ranks(mpi, job, input, machines, measuring);
+  mpi.agreed([&] { follow_profiles(mpi, job, ranks, machines); });
   return ranks;
 }
 

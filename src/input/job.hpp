@@ -27,6 +27,8 @@ enum class TruncatePrompt : uint8_t { kNo, kLeft, kRight };  ///< kNo: a long pr
 enum class ConvertTo : uint8_t { kAuto, kTokenIds, kText };
 enum class BackendWish : uint8_t { kAuto, kCpu, kCuda };
 enum class LinkWish : uint8_t { kAuto, kNccl, kMpi };
+/// Of products with integer weights: as the profile says, or what is usual on every device.
+enum class GpuKernels : uint8_t { kMeasured, kUsual };
 
 /// Field `x_y` is the flag `--x-y` and the key `x-y` of the job file. An empty path or text, and
 /// an empty optional, mean "not given", which the option's help explains ("auto").
@@ -70,6 +72,7 @@ struct Job {
   LoadFormat load_format = LoadFormat::kAuto;
   std::optional<int32_t> threads;  ///< of each rank; auto: as many as it may use
   std::string isa = "auto";        ///< for make_cpu_backend()
+  GpuKernels gpu_kernels = GpuKernels::kMeasured;
   std::vector<BackendWish> backend{BackendWish::kAuto};  ///< one for all ranks, or one for each
   bool share_gpu = false;                                ///< several ranks may compute on one GPU
   std::vector<std::string> emulate;                      ///< the same, for parse_emulation()

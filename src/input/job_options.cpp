@@ -39,6 +39,8 @@ const Names<BackendWish> kBackends{
     {"auto", BackendWish::kAuto}, {"cpu", BackendWish::kCpu}, {"cuda", BackendWish::kCuda}};
 const Names<LinkWish> kLinks{
     {"auto", LinkWish::kAuto}, {"nccl", LinkWish::kNccl}, {"mpi", LinkWish::kMpi}};
+const Names<GpuKernels> kGpuKernels{{"measured", GpuKernels::kMeasured},
+                                    {"usual", GpuKernels::kUsual}};
 const Names<LogLevel> kLogLevels{{"info", LogLevel::kInfo},
                                  {"debug", LogLevel::kDebug},
                                  {"warning", LogLevel::kWarning},
@@ -197,6 +199,10 @@ std::vector<Option> machine() {
        integer(&Job::threads, {1, 4096})},
       {"isa", group, kMachines, "", "Instruction set of the CPU kernels; auto: the best there is.",
        choice(&Job::isa, {"auto", "plain", "avx2", "vnni", "amx"})},
+      {"gpu-kernels", group, kMachines, "",
+       "Kernels of a GPU's products with integer weights; measured: for each matrix and number of "
+       "rows the fastest, as the profile says; usual: the same on every GPU and in every run.",
+       choice(&Job::gpu_kernels, kGpuKernels)},
       {"link", group, kChooses | kEval | kSensitivity | kCheck, "",
        "What carries activations; auto: NCCL where every stage has a GPU of its own, else MPI "
        "through host memory.",

@@ -48,6 +48,8 @@ struct DeviceProfile {
   std::string shape;   ///< what it was measured for: hash of the layer's sizes, "" = any
   LatencyModel model;
   std::optional<double> held_out_error;  ///< mean absolute relative error on held-out points
+  /// Which kernels the device's products take (Backend::choose_products); empty: the usual ones.
+  std::vector<ProductChoice> products;
 };
 
 /// Seconds of one layer in a format; nothing where the device has no kernel for it.

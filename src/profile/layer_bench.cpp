@@ -129,6 +129,39 @@ LayerBench::LayerBench(const ModelConfig& config, const Setup& setup, Backend& b
   for (size_t i = 0; i < hidden_.size(); ++i) hidden_[i] = values[i % kPattern];
 }
 
+void LayerBench::fill(float* to, int64_t count) {
+  const std::vector<float> values = pattern();
+  llmpq::fill(backend_, *context_, reinterpret_cast<std::byte*>(to), count * int64_t{sizeof(float)},
+              std::as_bytes(std::span(values)));
+}
+
+std::vector<ProductTiming> LayerBench::time_products(double end_s) {
+  const int64_t rows = setup_.sizes.max_rows;
+  const Workspace& w = workspace_;
+  std::vector<TimedProduct> products{{{}, w.normed, w.qkv},
+                                     {{}, w.attended, w.projected},
+                                     {{}, w.normed, w.up},
+                                     {{}, w.gated, w.projected}};
+  for (const LayerWeights& layer : weights_) {
+    const bool dense = layer.experts.empty();
+    const Matrix& up = dense ? layer.up.matrix : layer.experts[0].up.matrix;
+    const Matrix& down = dense ? layer.down.matrix : layer.experts[0].down.matrix;
+    size_t at = 0;
+    for (const Matrix* matrix : {&layer.qkv.matrix, &layer.out.matrix, &up, &down})
+      products[at++].matrices.push_back(matrix);
+  }
+  fill(workspace_.normed, rows * config_.hidden);
+  fill(workspace_.attended, rows * config_.heads * config_.head_dim);
+  fill(workspace_.gated, rows * config_.ffn);
+  constexpr uint64_t kRecordings = uint64_t{1} << 32;  // beyond those of the steps
+  return llmpq::time_products(products,
+                              {.activation = setup_.activation,
+                               .most_rows = rows,
+                               .end_s = end_s,
+                               .recordings_from = kRecordings},
+                              backend_, *context_);
+}
+
 void LayerBench::choose(const BenchStep& step) {
   ++chosen_;
   const StepShape shape = shape_of(step);

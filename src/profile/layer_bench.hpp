@@ -13,6 +13,7 @@
 #include "layer/forward.hpp"
 #include "profile/bench_clock.hpp"
 #include "profile/bench_steps.hpp"
+#include "profile/product_bench.hpp"
 
 namespace llmpq {
 
@@ -40,8 +41,13 @@ class LayerBench {
   /// Queues the step `times` times, waits, and returns the seconds of one layer.
   double run(int64_t times);
 
+  /// The kernels that there are for the layers' products, timed until steady_seconds() is `end_s`.
+  /// Before it is run another step must be chosen.
+  std::vector<ProductTiming> time_products(double end_s);
+
  private:
   void queue();
+  void fill(float* to, int64_t count);
 
   ModelConfig config_;
   Setup setup_;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/file.hpp"
+#include "base/log.hpp"
 #include "base/timer.hpp"
 #include "kernels/check.hpp"
 #include "profile/layer_bench.hpp"
@@ -25,6 +26,8 @@ constexpr int64_t kHeldOutOfFirst = 15, kHeldOutOfOthers = 9, kEarlyHeldOut = 3;
 constexpr uint64_t kHeldOutSeed = 20240404;
 /// Shares of the time: a format of layers has 1.
 constexpr double kHeadShare = 0.4, kEmbeddingShare = 0.2;
+/// Of the time for a format of layers: choosing the kernels of its products.
+constexpr double kProductsShare = 0.15;
 
 /// Gives each unit its share of the time that is left.
 class Schedule {
@@ -182,6 +185,19 @@ void look_for_stairs(LayerPlan& plan, const std::vector<RowKind>& curves, Visits
   }
 }
 
+/// The format's products run by what was the fastest from now on.
+void choose_kernels(Measuring& on, Format format, LayerBench& bench, double end_s) {
+  if (!on.setup.choose_products || is_16bit(format)) return;
+  const double now_s = steady_seconds();
+  const auto timings = bench.time_products(now_s + kProductsShare * (end_s - now_s));
+  for (const ProductTiming& each : timings)
+    log_debug("{} [{}, {}], {} rows: {} takes {:.1f} us", name(each.size.format), each.size.n,
+              each.size.k, each.size.rows, name(each.kernel), 1e6 * each.seconds);
+  const auto chosen = choose_products(timings);
+  on.result.products.insert(on.result.products.end(), chosen.begin(), chosen.end());
+  on.backend.choose_products(on.result.products);
+}
+
 void measure_layers(Measuring& on, const MeasuredFormat& format, bool with_contexts) {
   const double end_s = on.schedule.end_of(1);
   auto plan = plan_layers(on, format, with_contexts);
@@ -194,6 +210,7 @@ void measure_layers(Measuring& on, const MeasuredFormat& format, bool with_conte
   }
   LayerBench bench(bench_config(on.config, plan->bench.layers, on.config.vocab), plan->bench,
                    on.backend);
+  choose_kernels(on, format.format, bench, end_s);
   std::vector<VisitedPoint> points;
   for (const GridStep& each : plan->steps)
     points.push_back({static_cast<double>(shape_of(each.step).rows()), {}});
@@ -289,6 +306,7 @@ void measure_head(Measuring& on, const MeasuredFormat& format) {
 Measurements measure_all(Measuring& on) {
   const Timer timer;
   on.result.prefill_apart = curves_of(on).size() > 1;
+  on.backend.choose_products({});
   measure_embedding(on);
   for (const MeasuredFormat& head : on.setup.heads)
     if (!on.turns.over()) measure_head(on, head);

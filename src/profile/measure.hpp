@@ -41,7 +41,8 @@ struct Measurements {
   std::vector<LayerPoint> layer;
   std::vector<CountPoint> embedding;
   std::vector<HeadPoints> head;
-  bool prefill_apart = false;  ///< steps with prefill rows have a curve of their own
+  std::vector<ProductChoice> products;  ///< with which the layers were timed
+  bool prefill_apart = false;           ///< steps with prefill rows have a curve of their own
   double spent_s = 0;
   int left_out = 0;   ///< points of the grid for which there was no time
   double spread = 0;  ///< how much longer than the quietest visit of a point the others took, mean
@@ -65,6 +66,8 @@ struct MeasureSetup {
   int64_t memory_bytes = 0;  ///< that may be filled while measuring
   double budget_s = 30;
   Slowdown slowdown;  ///< of an emulated device
+  /// Whether the kernels of products with integer weights are chosen by timing them first.
+  bool choose_products = false;
 };
 
 /// Ranks that measure side by side: those which share a device load it as they will when they run.
@@ -89,8 +92,9 @@ class Turns {
   bool over_ = false;
 };
 
-/// Ends with turns.finish(), or throws after turns.fail(); the result is void if turns.over().
-/// Error(kNoPlan): not one layer fits in the memory.
+/// Leaves the backend with the kernels of `products`. Ends with turns.finish(), or throws after
+/// turns.fail(); the result is void if turns.over(). Error(kNoPlan): not one layer fits in the
+/// memory.
 Measurements measure(const ModelConfig& config, const MeasureSetup& setup, Backend& backend,
                      Turns& turns);
 

@@ -19,6 +19,7 @@ using nlohmann::ordered_json;
 constexpr std::string_view kFileFormat = "llmpq-profile-1";
 constexpr int64_t kLargestFile = 64 << 20;
 constexpr int64_t kMostRanks = 1 << 20;
+constexpr int64_t kMostSize = int64_t{1} << 40;  ///< of a matrix
 
 Curve read_curve(const JsonFields& fields) {
   fields.allow({"rows", "seconds"});
@@ -56,10 +57,29 @@ BackendKind read_backend(const JsonFields& fields) {
   fields.refuse("backend", "cpu or cuda");
 }
 
+ProductChoice read_product(const JsonFields& fields) {
+  fields.allow({"format", "n", "k", "most_rows", "kernel"});
+  ProductChoice line;
+  const auto format = parse_format(fields.text("format"));
+  if (!format || is_16bit(*format)) fields.refuse("format", "a format of integers");
+  line.format = *format;
+  line.n = fields.integer("n", 1, kMostSize);
+  line.k = fields.integer("k", 1, kMostSize);
+  line.most_rows = fields.integer("most_rows", 1, kMostSize);
+  const auto kernel = parse_product_kernel(fields.text("kernel"));
+  if (!kernel) {
+    std::vector<std::string_view> known;
+    for (const ProductKernelInfo& row : kProductKernels) known.push_back(row.name);
+    fields.refuse("kernel", fmt::format("one of {}", fmt::join(known, ", ")));
+  }
+  line.kernel = *kernel;
+  return line;
+}
+
 DeviceProfile read_device(const JsonFields& fields) {
   fields.allow({"device", "backend", "source", "shape", "held_out_error", "layer", "prefill_key_s",
                 "decode_key_s", "embedding", "head", "prefill_layer", "prefill_context_s",
-                "decode_context_s", "mixed_s"});
+                "decode_context_s", "mixed_s", "products"});
   DeviceProfile profile;
   profile.device = fields.text("device");
   profile.backend = read_backend(fields);
@@ -79,6 +99,9 @@ DeviceProfile read_device(const JsonFields& fields) {
   read_if_there("prefill_context_s", profile.model.prefill_context_s);
   read_if_there("decode_context_s", profile.model.decode_context_s);
   read_if_there("mixed_s", profile.model.mixed_s);
+  if (fields.has("products"))
+    for (const JsonFields& line : fields.objects("products"))
+      profile.products.push_back(read_product(line));
   return profile;
 }
 
@@ -100,6 +123,17 @@ std::string curves_json(const std::map<Format, Curve>& curves) {
   for (const auto& [format, curve] : curves)
     lines.push_back(fmt::format("      \"{}\": {}", name(format), curve_json(curve)));
   return fmt::format("{{\n{}}}", fmt::join(lines, ",\n"));
+}
+
+std::string products_json(const std::vector<ProductChoice>& products) {
+  std::vector<std::string> lines;
+  for (const ProductChoice& line : products)
+    lines.push_back("      " + dump_json(ordered_json{{"format", name(line.format)},
+                                                      {"n", line.n},
+                                                      {"k", line.k},
+                                                      {"most_rows", line.most_rows},
+                                                      {"kernel", name(line.kernel)}}));
+  return fmt::format("[\n{}]", fmt::join(lines, ",\n"));
 }
 
 std::string device_json(const DeviceProfile& profile) {
@@ -125,6 +159,7 @@ std::string device_json(const DeviceProfile& profile) {
   add_if_there("prefill_context_s", model.prefill_context_s);
   add_if_there("decode_context_s", model.decode_context_s);
   add_if_there("mixed_s", model.mixed_s);
+  if (!profile.products.empty()) add("products", products_json(profile.products));
   return fmt::format("  {{\n{}}}", fmt::join(lines, ",\n"));
 }
 

@@ -52,8 +52,8 @@ double product_s(const Gpu& gpu, Format format, Product product, double rows) {
   const double computing = 2 * weights * rows * tiles / gpu.products();
   if (is_16bit(format)) return std::max(bytes / (gpu.bandwidth * kHalfBandwidth), computing);
   const double reading = bytes / (gpu.bandwidth * kPackedBandwidth);
-  const bool few = rows <= cuda::kMostFewRows && gpu.capability >= 75;
-  if (few || (rows <= cuda::kMostWgmmaRows && gpu.capability == 90))
+  const bool few = rows <= kMostFewRows && gpu.capability >= 75;
+  if (few || (rows <= kUsualWgmmaRows && gpu.capability == 90))
     return std::max(reading, computing / kPackedProducts);
   return (bytes + 4 * weights) / (gpu.bandwidth * kCopyBandwidth) + computing;
 }
@@ -128,7 +128,7 @@ Curve curve_of(Seconds seconds) {
   for (int64_t rows = 1; rows <= kMostRows; rows *= 2) {
     curve.rows.push_back(static_cast<double>(rows));
     // Where another kernel takes over: between two points a curve is a straight line.
-    if (rows == cuda::kMostFewRows || rows == cuda::kMostWgmmaRows)
+    if (rows == kMostFewRows || rows == kUsualWgmmaRows)
       curve.rows.push_back(static_cast<double>(rows + 1));
   }
   for (double rows : curve.rows) curve.seconds.push_back(seconds(rows));

@@ -24,6 +24,8 @@ ProfileFile some_profile() {
   device.model.decode_key_s = 2.5e-10;
   device.model.embedding = {{1}, {0}};
   device.model.head[Format::kW8] = {{1, 2}, {3, 4}};
+  device.products = {{Format::kW4, 28672, 4096, 64, ProductKernel::kFewRowsAhead},
+                     {Format::kW4, 28672, 4096, 512, ProductKernel::kWgmma}};
   file.devices = {device, device};
   file.devices[1].held_out_error.reset();
   file.devices[1].backend = BackendKind::kCpu;
@@ -66,11 +68,24 @@ TEST(ProfileJson, RoundTripIsExact) {
     EXPECT_EQ(a.model.decode_key_s, b.model.decode_key_s);
     EXPECT_EQ(a.model.embedding.rows, b.model.embedding.rows);
     EXPECT_EQ(a.model.head.at(Format::kW8).seconds, b.model.head.at(Format::kW8).seconds);
+    EXPECT_EQ(a.products, b.products);
   }
   ASSERT_EQ(after.links.size(), 2u);
   EXPECT_EQ(after.links[1].from, 1);
   EXPECT_EQ(after.links[1].link.latency_s, 2e-5);
   EXPECT_EQ(to_json(after), to_json(before));
+}
+
+TEST(ProfileJson, KernelsAreChecked) {
+  EXPECT_REFUSED("\"few-rows-ahead\"", "\"fast\"",
+                 "devices[0].products[0].kernel: want one of few-rows, few-rows-ahead, ");
+  EXPECT_REFUSED("\"most_rows\":64", "\"most_rows\":0", "devices[0].products[0].most_rows");
+  EXPECT_REFUSED("{\"format\":\"w4\",\"n\":28672,\"k\":4096,\"most_rows\":64",
+                 "{\"format\":\"bf16\",\"n\":28672,\"k\":4096,\"most_rows\":64",
+                 "devices[0].products[0].format");
+  EXPECT_REFUSED("{\"format\":\"w4\",\"n\":28672,\"k\":4096,\"most_rows\":64",
+                 "{\"format\":\"w4\",\"n\":0,\"k\":4096,\"most_rows\":64",
+                 "devices[0].products[0].n");
 }
 
 TEST(ProfileJson, NumbersAreChecked) {

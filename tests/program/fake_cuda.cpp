@@ -2,6 +2,7 @@
 // binding of ranks is tested on machines without a GPU. FAKE_GPUS: how many each rank sees;
 // FAKE_GPU_PER_TASK: each rank of the node sees one of its own, as under srun --gpus-per-task=1.
 // FAKE_GPU_HOSTS: those of another host are others; without it all hosts pretend the same ones.
+// FAKE_GPU_TELLS: on stderr, how products are to choose their kernels.
 #include <unistd.h>
 
 #include <cstdio>
@@ -74,6 +75,15 @@ bool copy(StreamContext&, void* to, const void* from, int64_t bytes, Failure&) {
   return true;
 }
 
+bool choose_products(Session&, const ProductChoice* lines, int64_t count, Failure&) {
+  if (std::getenv("FAKE_GPU_TELLS") == nullptr) return true;
+  std::fprintf(stderr, "fake GPU: %d choices\n", static_cast<int>(count));
+  for (int64_t i = 0; i < count; ++i)
+    std::fprintf(stderr, "fake GPU: up to %d rows kernel %d\n",
+                 static_cast<int>(lines[i].most_rows), static_cast<int>(lines[i].kernel));
+  return true;
+}
+
 const char* why_no_nccl() { return "these GPUs are not real"; }
 
 Module make_module() {
@@ -91,6 +101,7 @@ Module make_module() {
   module.open_context = open_context;
   module.close_context = close_context;
   module.synchronize = synchronize;
+  module.choose_products = choose_products;
   module.copy_to_device = copy;
   module.copy_to_host = copy;
   module.why_no_nccl = why_no_nccl;

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/file.hpp"
 #include "base/json.hpp"
 #include "program/files.hpp"
 #include "program/run_program.hpp"
@@ -77,6 +78,35 @@ TEST(FakeGpus, EmulationsCapMemoryAndSms) {
   const auto clock = check({}, {"--emulate", "slowdown=3"}, 1, 2);
   EXPECT_THAT(std::string(clock["findings"][0]["sentence"]),
               HasSubstr("only CPUs can be another device"));
+}
+
+/// A profile of the pretended GPU in which somebody has chosen kernels.
+constexpr char kProfile[] = R"({"format": "llmpq-profile-1", "devices": [{
+  "device": "NVIDIA Fake", "backend": "cuda", "source": "measured",
+  "layer": {"w4": {"rows": [1], "seconds": [1e-5]}}, "prefill_key_s": 0, "decode_key_s": 0,
+  "embedding": {"rows": [1], "seconds": [1e-6]}, "head": {"bf16": {"rows": [1], "seconds": [1e-5]}},
+  "products": [
+    {"format": "w4", "n": 512, "k": 192, "most_rows": 64, "kernel": "few-rows-ahead"},
+    {"format": "w4", "n": 512, "k": 192, "most_rows": 512, "kernel": "wgmma-256"}]}]})";
+
+TEST(FakeGpus, TakeTheKernelsOfTheirProfileUnlessTheJobSaysOtherwise) {
+  const Scratch scratch;
+  const std::string file = scratch.path("profile.json");
+  write_file_atomically(file, kProfile, Exit::kOutput);
+  const Environment environment{{"FAKE_GPUS", "1"}, {"FAKE_GPU_TELLS", "1"}};
+  std::vector<std::string> words{"profile",   "--model", kTiny,         "--backend", "cuda",
+                                 "--profile", file,      "--log-level", "debug"};
+  const ProgramRun run = run_on_fake_gpus(environment, words, 1);
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.err, AllOf(HasSubstr("fake GPU: 2 choices\nfake GPU: up to 64 rows kernel 1\n"),
+                             HasSubstr("GPU kernels of w4 [512, 192]: up to 64 rows")));
+  EXPECT_THAT(run.out,
+              HasSubstr("GPU kernels of w4 [512, 192]: up to 64 rows few-rows-ahead, up to "
+                        "512 rows wgmma-256\n"));
+  words.insert(words.end(), {"--gpu-kernels", "usual"});
+  const ProgramRun usual = run_on_fake_gpus(environment, words, 1);
+  ASSERT_EQ(usual.exit_code, 0) << usual.err;
+  EXPECT_THAT(usual.err, HasSubstr("fake GPU: 0 choices\n"));
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 
 #include "kernels/convert.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "kernels/cuda/scratch.hpp"
 #include "kernels/cuda/tolerance_linear.hpp"
 
 namespace llmpq::test {
@@ -58,7 +57,7 @@ struct Way {
   bool packed_weights;  ///< integers are multiplied as they are, and scaled afterwards
 };
 
-bool is_few(const Case& c) { return !is_16bit(c.format) && c.shape.tokens <= cuda::kMostFewRows; }
+bool is_few(const Case& c) { return !is_16bit(c.format) && c.shape.tokens <= kMostFewRows; }
 
 Way way_of(const Case& c, int compute_capability) {
   if (c.activation == ActivationType::kF32 || c.activation == ActivationType::kInt8)
@@ -131,6 +130,11 @@ class Problem {
       for (int64_t i = n; i < stride; ++i) EXPECT_EQ(y[t * stride + i], -77.0f);
     }
     return result;
+  }
+
+  /// A product of all tokens from and to device memory, without its bias.
+  void queue(const float* from, float* to) const {
+    gpu_.ops().linear(stream_, {from, &w_, nullptr, c.activation, c.shape.tokens, to, c.shape.n});
   }
 
   Checked check(const std::vector<float>& y) const {
@@ -214,6 +218,107 @@ TEST_F(CudaLinear, NoBiasIsABiasOfZero) {
       const std::vector<float> with = p.run(0, tokens, true), without = p.run(0, tokens, false);
       for (size_t i = 0; i < with.size(); ++i) ASSERT_EQ(with[i], without[i]) << format.name;
     }
+}
+
+/// Takes one kernel for all products with these sizes while it lives.
+class Chosen {
+ public:
+  Chosen(Backend& gpu, const Case& c, ProductKernel kernel) : gpu_(gpu) {
+    const ProductChoice line{c.format, c.shape.n, c.shape.k, kAnyRows, kernel};
+    gpu_.choose_products(std::span(&line, 1));
+  }
+  ~Chosen() { gpu_.choose_products({}); }
+  Chosen(const Chosen&) = delete;
+  Chosen& operator=(const Chosen&) = delete;
+
+ private:
+  Backend& gpu_;
+};
+
+constexpr Format kIntegers[] = {Format::kW8, Format::kW4, Format::kW3};
+
+/// The kernels that this GPU has for a case.
+std::vector<ProductKernel> kernels_for(const Case& c, Backend& gpu, Context& stream) {
+  const ProductKernelSet there = gpu.product_kernels(stream, c.activation);
+  std::vector<ProductKernel> kernels;
+  for (const ProductKernelInfo& each : kProductKernels)
+    if (may_run(each.kernel, c.shape.tokens, there)) kernels.push_back(each.kernel);
+  return kernels;
+}
+
+TEST_F(CudaLinear, EveryKernelMatchesTheDoubleSum) {
+  int checked = 0;
+  for (const Format format : kIntegers)
+    for (const ActivationType activation : {ActivationType::kBf16, ActivationType::kF16})
+      for (const Shape& shape :
+           {Shape{1, 17, 127}, Shape{16, 200, 1024}, Shape{64, 4100, 640}, Shape{65, 144, 896},
+            Shape{129, 300, 2100}, Shape{700, 500, 256}}) {
+        const Case c{format, activation, shape};
+        const Problem p(c, gpu(), stream(), cpu());
+        for (const ProductKernel kernel : kernels_for(c, gpu(), stream())) {
+          const Chosen chosen(gpu(), c, kernel);
+          const Checked result = p.check(p.run(0, shape.tokens, true));
+          expect_close(
+              result.actual, result.wanted, [&](size_t i) { return result.allowed[i]; },
+              label(c) + " " + std::string(name(kernel)));
+          ++checked;
+        }
+      }
+  EXPECT_GT(checked, 30);
+}
+
+/// For each number of tiles of tokens.
+TEST_F(CudaLinear, ARowHasTheSameBitsInEveryBatchByEachKernelOfFewRows) {
+  for (const Format format : kIntegers) {
+    const Case c{format, gpu().default_activation(format), {64, 1100, 1300}};
+    const Problem p(c, gpu(), stream(), cpu());
+    for (const ProductKernel kernel : kernels_for(c, gpu(), stream())) {
+      if (info(kernel).order == SumOrder::kByRows) continue;
+      const Chosen chosen(gpu(), c, kernel);
+      const std::vector<float> all = p.run(0, 64, true);
+      for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 1}, {5, 20}, {40, 64}}) {
+        const std::vector<float> rows(all.begin() + begin * c.shape.n,
+                                      all.begin() + end * c.shape.n);
+        expect_same_bits(p.run(begin, end, true), rows, label(c) + " " + std::string(name(kernel)));
+      }
+    }
+  }
+}
+
+/// 12 products in a chain, each of what the one before left, as single launches and recorded: a
+/// kernel that starts early must not see what is not there yet, and kernels of one order give the
+/// same bits.
+TEST_F(CudaLinear, KernelsOfOneOrderGiveTheSameBitsInAChain) {
+  constexpr int64_t kWidth = 1536, kTokens = 5, kLinks = 12;
+  if (gpu().device().compute_capability < 80) GTEST_SKIP() << "f16 overflows in such a chain";
+  for (const Format format : kIntegers) {
+    const Case c{format, ActivationType::kBf16, {kTokens, kWidth, kWidth}};
+    Problem p(c, gpu(), stream(), cpu());
+    const auto chain = [&](ProductKernel kernel, uint64_t recording) {
+      const Chosen chosen(gpu(), c, kernel);
+      OnDevice<float> a(gpu(), stream(), p.x), b(gpu(), stream(), p.x);
+      const auto links = [&] {
+        for (int i = 0; i < kLinks; ++i)
+          p.queue(i % 2 == 0 ? a.data() : b.data(), i % 2 == 0 ? b.data() : a.data());
+      };
+      if (recording == 0) links();
+      for (int i = 0; recording != 0 && i < 5; ++i) {
+        gpu().copy_to_device(stream(), a.data(), p.x.data(), std::ssize(p.x) * int64_t{4});
+        stream().run_recorded(recording, links);
+      }
+      return a.values();
+    };
+    for (const ProductKernel kernel : kernels_for(c, gpu(), stream())) {
+      const ProductKernel plain =
+          plain_kernel(info(kernel).order, kTokens, gpu().product_kernels(stream(), c.activation));
+      const std::vector<float> wanted = chain(plain, 0);
+      for (const float value : wanted) ASSERT_TRUE(std::isfinite(value));
+      expect_same_bits(chain(kernel, 0), wanted, std::string(name(kernel)));
+      const uint64_t recording =
+          7777 + 100 * static_cast<uint64_t>(format) + static_cast<uint64_t>(kernel);
+      expect_same_bits(chain(kernel, recording), wanted, std::string(name(kernel)) + ", recorded");
+    }
+  }
 }
 
 /// 3 rows for the few-rows kernel, 70 for cuBLAS or Hopper's kernel.
