@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
-# Everything that is worth running on a machine with a GPU, in one go and under 8 minutes.
+# Everything that is worth running on a machine with a GPU, in one go and under 10 minutes.
 #   tests/gpu/run.sh DIR [--out FOLDER] [SECTION ...]
-# DIR: a bundle (tests/gpu/bundle.sh) or a build folder. SECTION: info tests sanitizer bench tiny
-# dummy; all of them if none is named. FOLDER (default: gpu-report) gets report.md and the logs.
-# Each section has a time limit of its own, and what breaks in one does not stop the others.
-# The last line is `N passed, N failed, N skipped`; exit 0 only if nothing failed.
+# DIR: a bundle (tests/gpu/bundle.sh) or a build folder. SECTION: those of all_sections, the most
+# telling first; all of them if none is named. FOLDER (default: gpu-report) gets report.md and the
+# logs. Each section has a time limit of its own, and what breaks in one does not stop the others; all
+# together have one, too, so that the report is always whole. The last line is
+# `N passed, N failed, N skipped`; exit 0 only if nothing failed, 3 where there is no GPU.
 #   LLMPQ_GPU_DRYRUN=1        the same on the CPU, small, to try out the scripts
 #   LLMPQ_GPU_SLOWER=2        doubles the time limits
+#   LLMPQ_GPU_SECONDS=570     for all sections together
 #   LLMPQ_SANITIZER_FILTER    --gtest_filter under compute-sanitizer
 #   LLMPQ_DUMMY_RUNS, LLMPQ_DUMMY_LAYERS    see sections/dummy.sh
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-all_sections=(info tests sanitizer bench tiny dummy)
-declare -A limit_s=([info]=20 [tests]=60 [sanitizer]=120 [bench]=90 [tiny]=60 [dummy]=130)
+all_sections=(info tests products profile links racecheck moe tiny counters dummy sanitizer bench)
+declare -A limit_s=([info]=20 [tests]=70 [products]=100 [profile]=90 [links]=30 [racecheck]=80 [moe]=30
+  [tiny]=60 [counters]=70 [dummy]=130 [sanitizer]=70 [bench]=50)
+most_s=$((${LLMPQ_GPU_SECONDS:-570} * ${LLMPQ_GPU_SLOWER:-1}))
 
 usage() {
   echo "usage: tests/gpu/run.sh DIR [--out FOLDER] [${all_sections[*]}]" >&2
@@ -32,6 +36,11 @@ done
 [ -d "$dir" ] || usage
 [ "${#sections[@]}" -gt 0 ] || sections=("${all_sections[@]}")
 for section in "${sections[@]}"; do [ -n "${limit_s[$section]:-}" ] || usage; done
+if [ "${LLMPQ_GPU_DRYRUN:-0}" != 1 ] && [ ! -e /dev/nvidiactl ] && ! nvidia-smi -L >/dev/null 2>&1; then
+  echo "There is no GPU here: neither /dev/nvidiactl nor an answer of nvidia-smi. Nothing was run;" \
+    "LLMPQ_GPU_DRYRUN=1 tries out the scripts on the CPU." >&2
+  exit 3
+fi
 
 mkdir -p "$out"
 export LLMPQ_RUN_DIR LLMPQ_RUN_OUT
@@ -45,8 +54,14 @@ say() { echo "$@" | tee -a "$report"; }
 # One section in a process of its own; its standard output is its part of the report.
 run_section() {
   local section=$1 began=$SECONDS status=0 log=$LLMPQ_RUN_OUT/$1.log
-  local limit=$((${limit_s[$1]} * ${LLMPQ_GPU_SLOWER:-1}))
+  local limit=$((${limit_s[$1]} * ${LLMPQ_GPU_SLOWER:-1})) left=$((most_s - SECONDS))
   say && say "## $section" && say
+  if [ "$left" -lt 10 ]; then
+    echo "skipped $section: no time is left of $most_s s" >>"$results"
+    say "Left out: no time is left of $most_s s."
+    return
+  fi
+  if [ "$limit" -gt "$left" ]; then limit=$left; fi
   timeout -k 10 "$limit" bash "$here/sections/$section.sh" 2>"$log" </dev/null |
     tee -a "$report" || status=$?
   if [ "$status" = 124 ] || [ "$status" = 137 ]; then

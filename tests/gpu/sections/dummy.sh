@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Speed of whole steps: shapes of published models with random weights, prefill and decode tokens/s,
-# beside what the GPU's memory and cuBLAS would allow (of bench, measured again if it did not run).
+# beside what the GPU's memory and cuBLAS would allow (of products or bench, else measured again).
 #   LLMPQ_DUMMY_RUNS="SHAPE:FORMAT:RANKS ..."     which runs
 #   LLMPQ_DUMMY_LAYERS=N                          so many layers of the shape; 0: all of them
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -92,11 +92,13 @@ one_run() {
     "$(sed -n 's/^seconds to load *//p' "$out/$name.log") | $(since "$began") |"
 }
 
-if [ ! -s "$out/bench.md" ] && [ "$dry" != 1 ]; then
-  LLMPQ_BENCH_DEVICE=cuda LLMPQ_BENCH_FILTER=none start "$(program kernel_bench)" >"$out/bench.md"
+limits=$out/products.md
+if [ ! -s "$limits" ]; then limits=$out/bench.md; fi
+if [ ! -s "$limits" ] && [ "$dry" != 1 ]; then
+  LLMPQ_BENCH_DEVICE=cuda LLMPQ_BENCH_FILTER=none start "$(program kernel_bench)" >"$limits"
 fi
 read -r copy_gbps matmul_tflops < <(sed -n \
-  '1s/.*: \([0-9.]*\) GB\/s.*, \([0-9.]*\) TFLOP\/s.*/\1 \2/p' "$out/bench.md" 2>/dev/null; echo "0 0")
+  '1s/.*: \([0-9.]*\) GB\/s.*, \([0-9.]*\) TFLOP\/s.*/\1 \2/p' "$limits" 2>/dev/null; echo "0 0")
 make_prompts || exit 1
 echo "$batch sequences a lane, prompts of $prompt_tokens tokens, $new_tokens new ones; of limit:" \
   "$copy_gbps GB/s and $matmul_tflops TFLOP/s."
