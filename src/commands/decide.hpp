@@ -17,8 +17,9 @@ struct Decision {
   std::optional<JointPlan> solution;
 };
 
-/// Rank 0 reads or makes the plan, logs and saves it; every rank gets it. Strategies measure
-/// devices where that pays (planning_data.hpp); plans of files and strategy manual are predicted by
+/// Rank 0 reads or makes the plan, logs and saves it; every rank gets it. Integers of a checkpoint
+/// keep their format (stored_formats.hpp). Strategies measure devices where that pays
+/// (planning_data.hpp); plans of files and strategy manual are predicted by
 /// what is known already.
 /// Collective. Error(kUsage), (kNoPlan), (kModel).
 Decision decide(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines);

@@ -10,6 +10,7 @@
 #include "commands/plan_views.hpp"
 #include "commands/planning_data.hpp"
 #include "commands/prepare.hpp"
+#include "commands/stored_formats.hpp"
 #include "commands/strategies.hpp"
 #include "kernels/check.hpp"
 #include "plan/describe.hpp"
@@ -56,12 +57,13 @@ std::string text_of(const Job& job, const PlanRequest& request, const Machines& 
 
 }  // namespace
 
-int run_plan(const Job& job) {
-  if (!job.problem.empty()) return run_plan_problem(job);
-  if (!job.cluster.empty()) return run_plan_cluster(job);
-  set_log_level(job.log_level);
+int run_plan(const Job& given) {
+  if (!given.problem.empty()) return run_plan_problem(given);
+  if (!given.cluster.empty()) return run_plan_cluster(given);
+  set_log_level(given.log_level);
   const Mpi mpi;
-  const Input input = load_input(mpi, job);
+  const Input input = load_input(mpi, given);
+  const Job job = with_stored_formats(mpi, given, *input.checkpoint);
   const Machines machines = find_machines(mpi, job);
   if (asks_question(job))
     return mpi.rank() == 0 ? answer_question(job, plan_request(job, input, machines)) : 0;

@@ -12,6 +12,7 @@
 #include "commands/plan_views.hpp"
 #include "commands/prepare.hpp"
 #include "commands/quality_wish.hpp"
+#include "commands/stored_formats.hpp"
 #include "commands/strategies.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
@@ -142,11 +143,12 @@ PlanningData cluster_data(const Job& job, const Cluster& cluster, const PlanRequ
   return data;
 }
 
-int run_plan_cluster(const Job& job) {
-  set_log_level(job.log_level);
-  const Cluster cluster = load_cluster(job.cluster);
+int run_plan_cluster(const Job& given) {
+  set_log_level(given.log_level);
+  const Cluster cluster = load_cluster(given.cluster);
   const ModelConfig config =
-      load_model_config(job.model.empty() ? shape_folder(cluster.shape) : job.model);
+      load_model_config(given.model.empty() ? shape_folder(cluster.shape) : given.model);
+  const Job job = with_stored_formats(given, config.stored ? &*config.stored : nullptr);
   const PlanRequest request = cluster_request(job, cluster, config);
   if (asks_question(job)) return answer_question(job, request);
   PlanningData data = cluster_data(job, cluster, request);

@@ -9,7 +9,12 @@
 namespace llmpq {
 namespace {
 
-std::vector<Format> stored_formats(const Job& job, const StoredWeights& stored) {
+/// A plan file and the job's own formats stand.
+bool leaves_formats(const Job& job) { return job.format.empty() && job.plan.empty(); }
+
+/// The formats that the job has by now.
+std::vector<Format> kept_formats(const Job& job, const StoredWeights& stored) {
+  if (!leaves_formats(job)) return job.format;
   const auto format = format_of(stored);
   CHECK(
       format, Exit::kModel,
@@ -23,22 +28,32 @@ std::vector<Format> stored_formats(const Job& job, const StoredWeights& stored) 
   return {*format};
 }
 
+void log_what_becomes_of(const StoredWeights& stored, const Job& job) {
+  if (leaves_formats(job))
+    log_info("the checkpoint's integers ({}) are kept as they are, in {}", describe(stored),
+             name(*format_of(stored)));
+  else if (job.plan.empty() &&
+           std::ranges::any_of(job.format, [&](Format f) { return f != format_of(stored); }))
+    log_warning("the checkpoint's integers ({}) are dequantized and rounded anew, to {}",
+                describe(stored), run_lengths(job.format));
+}
+
 }  // namespace
+
+Job with_stored_formats(const Job& job, const StoredWeights* stored) {
+  Job kept = job;
+  if (!stored) return kept;
+  kept.format = kept_formats(job, *stored);
+  log_what_becomes_of(*stored, job);
+  return kept;
+}
 
 Job with_stored_formats(const Mpi& mpi, const Job& job, const Checkpoint& checkpoint) {
   Job kept = job;
   const StoredWeights* const stored = checkpoint.stored();
   if (!stored) return kept;
-  const bool given = !job.format.empty() || !job.plan.empty();
-  if (!given) mpi.agreed([&] { kept.format = stored_formats(job, *stored); });
-  if (mpi.rank() != 0) return kept;
-  if (!given)
-    log_info("the checkpoint's integers ({}) are kept as they are, in {}", describe(*stored),
-             name(kept.format[0]));
-  else if (job.plan.empty() &&
-           std::ranges::any_of(job.format, [&](Format f) { return f != format_of(*stored); }))
-    log_warning("the checkpoint's integers ({}) are dequantized and rounded anew, to {}",
-                describe(*stored), run_lengths(job.format));
+  mpi.agreed([&] { kept.format = kept_formats(job, *stored); });
+  if (mpi.rank() == 0) log_what_becomes_of(*stored, job);
   return kept;
 }
 

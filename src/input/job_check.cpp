@@ -132,6 +132,8 @@ void check_job(const Job& job, Command command) {
         "fixed; give --cluster, or --model and ranks");
   CHECK(job.max_batch + job.max_context + job.min_bits <= 1, Exit::kUsage,
         "max-batch, max-context, min-bits: ask one question at a time");
+  CHECK(!job.min_bits || job.format.empty(), Exit::kUsage,
+        "min-bits asks which format fits, and format names it: give only one of them");
   CHECK(job.strategy != Strategy::kAll || job.save_plan.empty(), Exit::kUsage,
         "strategy all makes several plans: to save one, name its strategy");
   CHECK(job.output.empty() || job.output != job.prompts, Exit::kUsage,

@@ -85,7 +85,8 @@ Answer longest_context(const PlanRequest& request, Strategy strategy) {
 
 Answer fewest_cuts(const PlanRequest& request, Strategy strategy) {
   std::string too_large;
-  for (const Format format : uniform_formats(request)) {
+  const auto& asked_for = request.wishes.formats;
+  for (const Format format : asked_for.empty() ? uniform_formats(request) : asked_for) {
     PlanRequest asked = request;
     asked.wishes.formats = {format};
     if (auto plan = plan_that_fits(asked, strategy))

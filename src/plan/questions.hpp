@@ -21,7 +21,8 @@ Answer largest_batch(const PlanRequest& request, Strategy strategy);
 /// The longest context of one sequence, in whole KV blocks, up to the model's own; the decode batch
 /// and other open sizes may fall to one.
 Answer longest_context(const PlanRequest& request, Strategy strategy);
-/// The most bits for all layers that fit: what has to be given up at least.
+/// The most bits for all layers that fit: what has to be given up at least. Where the request names
+/// formats, these are all that there are.
 Answer fewest_cuts(const PlanRequest& request, Strategy strategy);
 
 /// {key: value or null, "sentence"}

@@ -210,6 +210,8 @@ TEST(Job, ChecksWhatOneOptionCannotSee) {
   EXPECT_THAT(check_error("min-tokens = 9\nmax-tokens = 8"), HasSubstr("more than max-tokens"));
   EXPECT_THAT(check_error("strategy = 'manual'"), HasSubstr("needs --layers-per-stage"));
   EXPECT_THAT(check_error("max-batch = true\nmin-bits = true"), HasSubstr("one question"));
+  EXPECT_THAT(check_error("min-bits = true\nformat = [\"w4\"]"),
+              HasSubstr("min-bits asks which format fits"));
   EXPECT_EQ(check_error("strategy = 'llm-pq'"), "");
   EXPECT_EQ(check_error("strategy = 'llm-pq'\naverage-bits = 6"), "");
   EXPECT_THAT(check_error("strategy = 'all'"), HasSubstr("llmpq plan does that"));

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "program/files.hpp"
 #include "program/run_program.hpp"
 
@@ -12,6 +14,7 @@ namespace {
 using Flags = std::vector<std::string>;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class StoredProgram : public testing::Test {
  protected:
@@ -64,6 +67,40 @@ TEST_F(StoredProgram, WishesForQualityAreForOriginalModels) {
                    scratch_.path("prompts.h5"), "--save-sensitivity", scratch_.path("s.h5")});
   EXPECT_EQ(sensitivity.exit_code, 2) << sensitivity.err;
   EXPECT_THAT(sensitivity.err, HasSubstr("sensitivity needs the original model"));
+}
+
+/// One V100 with two short prompts.
+std::string small_cluster() {
+  return R"({"format": "llmpq-cluster-1", "name": "one", "shape": "opt-13b",
+             "workload": {"prompts": 2, "prompt_tokens": 16, "output_tokens": 4},
+             "nodes": [{"name": "a", "gpus": [{"gpu": "V100-32G", "count": 1}]}]})";
+}
+
+TEST_F(StoredProgram, EveryViewOfPlanKeepsTheIntegers) {
+  std::ofstream(scratch_.path("cluster.json")) << small_cluster();
+  const Flags ranks{
+      "plan",      "--model", model("gptq_4_bits"), "--prompts", scratch_.path("prompts.h5"),
+      "--threads", "1",       "--profile-seconds",  "0.3"};
+  const Flags cluster{"plan", "--model", model("gptq_4_bits"), "--cluster",
+                      scratch_.path("cluster.json")};
+  const std::vector<std::pair<Flags, std::string>> views{
+      {{"--strategy", "all"}, "w4 for all layers"},
+      {{"--sweep", "theta"}, "     4  "},
+      {{"--max-batch"}, "w4 x2"},
+      {{"--max-context"}, "w4 x2"},
+      {{"--min-bits"}, "w4"},
+      {{}, "w4 x2"}};
+  for (const Flags& start : {ranks, cluster})
+    for (const auto& [view, formats] : views) {
+      Flags words = start;
+      words.insert(words.end(), view.begin(), view.end());
+      const ProgramRun run = run_program(words);
+      ASSERT_EQ(run.exit_code, 0) << run.err;
+      EXPECT_THAT(run.out,
+                  AllOf(HasSubstr(formats), Not(HasSubstr("f16 x2")), Not(HasSubstr("w8"))))
+          << testing::PrintToString(words);
+      EXPECT_THAT(run.err, HasSubstr("are kept as they are, in w4"));
+    }
 }
 
 }  // namespace
