@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include "plan/bottleneck_split.hpp"
 #include "plan/cost_floor.hpp"
@@ -38,15 +40,57 @@ std::vector<int> ranks_in_order(const Problem& problem) {
   return ranks;
 }
 
-Assignment equal_parts(const Problem& problem, int format) {
+/// Formats for all layers that a baseline may try, one after the other.
+struct FormatChoice {
+  std::vector<int> formats;  ///< [layers]
+  std::string note;
+  Problem narrow;  ///< with no other formats
+};
+
+/// The one format of each layer, where there is no choice for any of them (the job names them).
+std::optional<std::vector<int>> only_formats(const Problem& problem) {
+  std::vector<int> of_class;
+  for (size_t c = 0; c < problem.layer_bytes.size(); ++c) {
+    std::vector<int> usable;
+    for (size_t f = 0; f < problem.formats.size(); ++f)
+      if (std::ranges::any_of(problem.kinds, [&](const ProblemKind& kind) {
+            const auto has = [](double seconds) { return !std::isnan(seconds); };
+            return std::ranges::any_of(kind.prefill_s[c][f], has) &&
+                   std::ranges::any_of(kind.decode_s[c][f], has);
+          }))
+        usable.push_back(static_cast<int>(f));
+    if (usable.size() != 1) return std::nullopt;
+    of_class.push_back(usable[0]);
+  }
+  std::vector<int> formats;
+  for (int layer = 0; layer < problem.layers; ++layer)
+    formats.push_back(of_class[static_cast<size_t>(problem.class_of(layer))]);
+  return formats;
+}
+
+/// The formats that the job names for each layer; else one for all, those with many bytes first.
+std::vector<FormatChoice> format_choices(const Problem& problem) {
+  if (auto given = only_formats(problem);
+      given && std::ranges::count(*given, given->at(0)) < static_cast<int64_t>(given->size()))
+    return {{std::move(*given), "the formats asked for", problem}};
+  std::vector<FormatChoice> choices;
+  for (const size_t format : formats_by_size(problem))
+    choices.push_back(
+        {std::vector<int>(static_cast<size_t>(problem.layers), static_cast<int>(format)),
+         problem.formats[format] + " for all layers", with_only_format(problem, format)});
+  return choices;
+}
+
+Assignment equal_parts(const Problem& problem, const std::vector<int>& formats) {
   const std::vector<int> ranks = ranks_in_order(problem);
   const int devices = std::min(problem.devices(), problem.layers);
   Assignment assignment;
   for (const StageRange& range : even_layout(problem.layers, devices))
     assignment.stages.push_back(
-        {ranks[static_cast<size_t>(range.rank)], static_cast<int>(range.layer_begin),
+        {ranks[static_cast<size_t>(range.rank)],
+         static_cast<int>(range.layer_begin),
          static_cast<int>(range.layer_end),
-         std::vector<int>(static_cast<size_t>(range.layer_end - range.layer_begin), format)});
+         {formats.begin() + range.layer_begin, formats.begin() + range.layer_end}});
   return assignment;
 }
 
@@ -62,10 +106,6 @@ Problem with_only_batching(const Problem& problem, const Batching& row) {
   Problem result = problem;
   result.batchings = {row};
   return result;
-}
-
-std::string all_in(const Problem& problem, size_t format) {
-  return problem.formats[format] + " for all layers";
 }
 
 }  // namespace
@@ -90,15 +130,14 @@ Planned BestOf::take(std::string note) const {
 }
 
 Planned uniform_plan(const Problem& problem) {
-  for (const size_t format : formats_by_size(problem)) {
+  for (const FormatChoice& choice : format_choices(problem)) {
     BestOf best(problem);
-    Assignment assignment = equal_parts(problem, static_cast<int>(format));
+    Assignment assignment = equal_parts(problem, choice.formats);
     for (size_t i = 0; i < problem.batchings.size(); ++i) {
       assignment.batching = static_cast<int>(i);
       best.offer(assignment);
     }
-    if (best.objective() < std::numeric_limits<double>::infinity())
-      return best.take(all_in(problem, format));
+    if (best.objective() < std::numeric_limits<double>::infinity()) return best.take(choice.note);
   }
   return BestOf(problem).take("equal stages keep the rules in no format");
 }
@@ -107,16 +146,15 @@ Planned pipeedge_plan(const Problem& problem, const OptimizeOptions& options) {
   const TimeLeft time(options);
   const SplitGraph graph = split_graph(problem);
   bool late = false;
-  for (const size_t format : formats_by_size(problem)) {
-    const std::vector<int> formats(static_cast<size_t>(problem.layers), static_cast<int>(format));
+  for (const FormatChoice& choice : format_choices(problem)) {
     BestOf best(problem);
-    for (const BatchingFloor& floor : batchings_by_floor(with_only_format(problem, format))) {
+    for (const BatchingFloor& floor : batchings_by_floor(choice.narrow)) {
       if (floor.objective >= best.objective() || (late = time.is_over())) break;
-      if (const auto split = bottleneck_split(problem, graph, floor.batching, formats))
+      if (const auto split = bottleneck_split(problem, graph, floor.batching, choice.formats))
         best.offer(*split);
     }
     if (best.objective() < std::numeric_limits<double>::infinity())
-      return best.take(all_in(problem, format) + (late ? kLate : ""));
+      return best.take(choice.note + (late ? kLate : ""));
   }
   return BestOf(problem).take("one format for all layers keeps the rules nowhere");
 }

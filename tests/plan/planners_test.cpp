@@ -94,6 +94,29 @@ TEST(Planners, UniformCutsInTheOrderOfRanks) {
   EXPECT_EQ(plan.note, "w8 for all layers");
 }
 
+/// Layers for which only one format has kernels, as --format with a list makes them.
+TEST(Planners, FormatsThatAreGivenForEachLayerAreKept) {
+  Problem problem = two_devices();
+  problem.layer_class = {0, 0, 1, 1, 1, 0, 0, 1};  // w8 and w4
+  problem.layer_bytes.push_back(problem.layer_bytes[0]);
+  problem.batchings[0].kv_bytes_per_layer.push_back(0);
+  const double none = std::nan("");
+  for (ProblemKind& kind : problem.kinds)
+    for (LayerSeconds* seconds : {&kind.prefill_s, &kind.decode_s}) {
+      seconds->push_back(seconds->at(0));
+      seconds->at(0)[0] = {none};
+      seconds->at(1)[1] = {none};
+    }
+  for (const Planner planner : kPlanners) {
+    const Planned plan = planned(planner, problem);
+    ASSERT_TRUE(plan.found) << name(planner) << ": " << plan.note;
+    EXPECT_EQ(formats_of_layers(problem, plan.assignment),
+              (std::vector<int>{1, 1, 0, 0, 0, 1, 1, 0}))
+        << name(planner);
+  }
+  EXPECT_EQ(planned(Planner::kPipeEdge, problem).note, "the formats asked for");
+}
+
 TEST(Planners, UniformTakesFewerBitsAndTheBestBatchingThatFits) {
   Problem problem = two_devices();
   problem.batchings.push_back(problem.batchings[0]);
