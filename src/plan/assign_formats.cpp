@@ -127,11 +127,31 @@ class Exchange {
   FormatAssignment result_;
 };
 
+bool are_alike(const Problem& problem, std::span<const int> layers) {
+  const auto& first = problem.omega[static_cast<size_t>(layers[0])];
+  return std::ranges::all_of(
+      layers, [&](int layer) { return problem.omega[static_cast<size_t>(layer)] == first; });
+}
+
+/// Layers of the same omega (bits): any order will do, and the omega itself is the price.
+FormatAssignment assign_alike(const std::vector<double>& omega, std::span<const int> counts,
+                              std::span<const uint8_t> usable) {
+  FormatAssignment result;
+  result.price = omega;
+  for (const uint8_t f : usable) {
+    result.format.insert(result.format.end(), static_cast<size_t>(counts[f]), f);
+    result.omega += counts[f] * omega[f];
+  }
+  return result;
+}
+
 }  // namespace
 
 FormatAssignment assign_formats(const Problem& problem, std::span<const int> layers,
                                 std::span<const int> counts, std::span<const uint8_t> usable,
                                 std::span<const double> start) {
+  if (are_alike(problem, layers))
+    return assign_alike(problem.omega[static_cast<size_t>(layers[0])], counts, usable);
   return Exchange(problem, layers, counts, usable).solve(start);
 }
 

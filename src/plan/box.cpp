@@ -261,15 +261,25 @@ PathResult BoxSolver::solve(Box& box, int steps) {
   return guide;
 }
 
-bool BoxSolver::enumerate(const Box& box, int64_t budget, const std::function<bool()>& is_late) {
+/// [node][layers placed]: the omega that the layers to come have at the least within the box.
+std::vector<double> BoxSolver::least_omega_to_go(Box& box) {
+  if (!problem_.max_omega) return {};
+  cheapest_path(box, {0, 0, 1}, {0, kInfinity, true});  // learns the prices that matter
+  bounds_.fill(state(box.batching), box.high, {0, 0, 1});
+  path_.solve_backward(bounds_);
+  return path_.all_to_go();
+}
+
+bool BoxSolver::enumerate(Box& box, int64_t budget, const std::function<bool()>& is_late) {
   BatchingState& at = state(box.batching);
+  const auto least_omega = least_omega_to_go(box);
   bounds_.fill(at, box.high,
                at.costs.prices(box.multipliers.share, problem_.theta + box.multipliers.omega));
   if (path_.solve(bounds_, box.device_prices) == kInfinity) return true;
   path_.solve_backward(bounds_);
-  return enumerate_paths(
-      {problem_, graph_, bounds_, path_, pools_, box, constant(box, box.multipliers), weights(box)},
-      incumbent_, budget, is_late);
+  return enumerate_paths({problem_, graph_, bounds_, path_, pools_, box,
+                          constant(box, box.multipliers), weights(box), least_omega},
+                         incumbent_, budget, is_late);
 }
 
 }  // namespace llmpq

@@ -58,7 +58,7 @@ class BoxSolver {
   PathResult solve(Box& box, int steps);
 
   /// Tries all plans of the box below the target. False: there are too many for `budget`.
-  bool enumerate(const Box& box, int64_t budget, const std::function<bool()>& is_late);
+  bool enumerate(Box& box, int64_t budget, const std::function<bool()>& is_late);
 
   /// What the objective grows by for a unit of x_k at the least.
   std::array<double, 2> weights(const Box& box);
@@ -80,6 +80,7 @@ class BoxSolver {
   PathResult solve_at(Box& box, const Multipliers& multipliers);
   PathResult cheapest_path(Box& box, const Prices& prices, const Effort& effort);
   double price_devices(Box& box, double worth);
+  std::vector<double> least_omega_to_go(Box& box);
   double solve_stages(const Box& box, const std::vector<PathStage>& path, PathResult& result);
   void measure(const Box& box, const std::vector<BuiltStage>& stages, PathResult& result);
   double enough(double bound) const;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kMostNodes = 4096;         // of the device graph, before devices are priced
-constexpr int64_t kFirstBudget = 2000;       // steps of an enumeration; doubled each time
+constexpr int64_t kFirstBudget = 20000;      // steps of an enumeration; doubled each time
 constexpr int kFirstSteps = 12, kSteps = 3;  // multipliers tried for a batching, for later boxes
 constexpr int kMostPricedEffort = 4;         // times that such a box is tried harder, with prices
 constexpr double kNarrow = 1e-9;             // relative width of a box that is not split
@@ -83,7 +83,7 @@ class Search {
     return graph_.counts && incumbent_.found() &&
            enumerating_s_ < 0.5 * (options_.now_s() - start_s_) + 0.01;
   }
-  bool enumerate(const Box& box) {
+  bool enumerate(Box& box) {
     const double start_s = options_.now_s();
     const bool done = solver_.enumerate(box, kFirstBudget << std::min(box.effort, 40),
                                         [this] { return is_late(); });
@@ -140,7 +140,7 @@ class Search {
   /// A box that cannot be split: another enumeration with more steps, or for the bound only.
   void keep_or_set_aside(Box box) {
     const int most_effort = graph_.counts ? 30 : kMostPricedEffort;
-    if (!incumbent_.found() || ++box.effort > most_effort)
+    if (++box.effort > most_effort || (!graph_.counts && !incumbent_.found()))
       set_aside_ = std::min(set_aside_, box.bound);
     else if (!graph_.counts)
       push(std::move(box));

@@ -165,6 +165,11 @@ class Checker {
 
 }  // namespace
 
+bool Problem::layers_are_alike() const {
+  return classes() == 1 &&
+         std::ranges::all_of(omega, [&](const auto& of_layer) { return of_layer == omega[0]; });
+}
+
 int Problem::group_of(int rank) const {
   for (size_t g = 0; g < groups.size(); ++g)
     for (const int member : groups[g].ranks)

@@ -27,6 +27,9 @@ class ShortestPath {
   /// After solve(): the least cost from a node with `layers` placed to the end, for all of them.
   void solve_backward(const StageBounds& bounds);
   double to_go(int node, int layers) const { return to_go_[index(node, layers)]; }
+  const std::vector<double>& all_to_go() const { return to_go_; }  ///< [node][layers placed]
+  /// After solve(): the least cost from the start to a node with `layers` placed.
+  double from_start(int node, int layers) const { return cost_[index(node, layers)]; }
 
   /// What an arc costs beside its stage: the link to it and the device's price.
   double arc_cost(const DeviceArc& arc) const;

@@ -21,7 +21,10 @@ uint64_t key_of(int group, int begin, int end) {
 }  // namespace
 
 StageBounds::StageBounds(const Problem& problem, std::vector<OmegaPrices>& pools)
-    : problem_(problem), pools_(pools), layers_(problem.layers) {
+    : problem_(problem),
+      pools_(pools),
+      layers_(problem.layers),
+      alike_(problem.layers_are_alike()) {
   const auto lines = problem.groups.size() * static_cast<size_t>(layers_);
   bounds_.resize(lines * static_cast<size_t>(layers_ + 1));
   furthest_.resize(lines);
@@ -156,32 +159,60 @@ void StageBounds::fill_by_prices(int group) {
       for (size_t k = 0; k < kLimits; ++k)
         if (pool[v][k] > 0) offset_[ends][v] -= pool[v][k] * left[k];
   }
+  if (alike_) return fill_alike(group);
   for (int begin = 0; begin < layers_; ++begin) fill_row(group, begin);
+}
+
+bool StageBounds::may_fit(int begin, int end, const Limits& left) const {
+  const auto first = static_cast<size_t>(begin), last = static_cast<size_t>(end);
+  for (size_t k = 0; k < kLimits; ++k)  // sums of differences: leave room for their rounding
+    if (least_[last][k] - least_[first][k] > left[k] + 1e-12 * std::abs(least_[last][k]))
+      return false;
+  return true;
+}
+
+double StageBounds::priced_bound(int group, int begin, int end, const Limits& left) const {
+  const auto first = static_cast<size_t>(begin), last = static_cast<size_t>(end);
+  const size_t ends = ends_of(problem_, begin, end);
+  double bound = -kInfinity;
+  for (size_t v = 0; v < sums_.size(); ++v)
+    bound = std::max(bound, sums_[v][last] - sums_[v][first] + offset_[ends][v]);
+  if (end - begin > short_) return bound;
+  return std::max(bound, cheapest_short(begin, end, left) +
+                             prices_.of(state_->costs.ends[kind_of(group)][ends]));
+}
+
+/// Where the first of the stages begins that are like this one in all but their place.
+int StageBounds::stand_in(int begin, int end) const {
+  return alike_ && begin > 0 && end < layers_ ? 1 : begin;
+}
+
+void StageBounds::fill_alike(int group) {
+  if (cost_[0].empty()) return;  // no kernel at all
+  for (int begin = 0; begin < layers_; ++begin)
+    for (int end = begin + 1; end <= layers_; ++end) {
+      const int like = stand_in(begin, end);
+      double& bound = bounds_[index(group, begin, end)];
+      if (like < begin) {
+        bound = bounds_[index(group, like, like + end - begin)];
+      } else {
+        const Limits left = room(group, ends_of(problem_, begin, end));
+        if (may_fit(begin, end, left)) bound = priced_bound(group, begin, end, left);
+      }
+      if (bound < kInfinity) furthest_[line(group, begin)] = end;
+    }
 }
 
 void StageBounds::fill_row(int group, int begin) {
   double* bounds = &bounds_[index(group, begin, 0)];
-  const auto first = static_cast<size_t>(begin);
   for (int end = begin + 1; end <= layers_; ++end) {
     if (cost_[static_cast<size_t>(end - 1)].empty()) return;  // no kernel for this layer
-    const size_t ends = ends_of(problem_, begin, end);
-    const Limits left = room(group, ends);
-    const auto last = static_cast<size_t>(end);
-    bool fits = true;
-    for (size_t k = 0; k < kLimits; ++k)  // sums of differences: leave room for their rounding
-      fits =
-          fits && least_[last][k] - least_[first][k] <= left[k] + 1e-12 * std::abs(least_[last][k]);
-    if (!fits) {
+    const Limits left = room(group, ends_of(problem_, begin, end));
+    if (!may_fit(begin, end, left)) {
       if (begin > 0) return;  // more layers fit neither; the whole model may, by its shared bytes
       continue;
     }
-    double bound = -kInfinity;
-    for (size_t v = 0; v < sums_.size(); ++v)
-      bound = std::max(bound, sums_[v][last] - sums_[v][first] + offset_[ends][v]);
-    if (end - begin <= short_)
-      bound = std::max(bound, cheapest_short(begin, end, left) +
-                                  prices_.of(state_->costs.ends[kind_of(group)][ends]));
-    bounds[end] = bound;
+    bounds[end] = priced_bound(group, begin, end, left);
     furthest_[line(group, begin)] = end;
   }
 }
@@ -206,7 +237,8 @@ double StageBounds::cheapest_short(int begin, int end, const Limits& left) const
 }
 
 const BatchingState::Known* StageBounds::find_known(int group, int begin, int end) const {
-  const auto at = state_->known.find(key_of(group, begin, end));
+  const int like = stand_in(begin, end);
+  const auto at = state_->known.find(key_of(group, like, like + end - begin));
   if (at == state_->known.end()) return nullptr;
   const Known* best = nullptr;
   for (const Known& known : at->second) {
@@ -223,8 +255,17 @@ void StageBounds::use_known() {
     const int end = static_cast<int>(key & 0xffff);
     const Known* known = find_known(group, begin, end);
     if (!known || !known->choice.exact) continue;
-    double& bound = bounds_[index(group, begin, end)];
-    bound = std::max(bound, known->choice.cost);
+    raise(group, begin, end, known->choice.cost);
+  }
+}
+
+/// Raises the bound of a stage, and of those that are like it.
+void StageBounds::raise(int group, int begin, int end, double cost) {
+  const bool has_ends = begin == 0 || end == layers_;
+  const int layers = end - begin, last = alike_ && !has_ends ? layers_ - 1 - layers : begin;
+  for (int from = stand_in(begin, end); from <= last; ++from) {
+    double& bound = bounds_[index(group, from, from + layers)];
+    bound = std::max(bound, cost);
   }
 }
 
@@ -280,9 +321,9 @@ const StageChoice& StageBounds::solve(int group, int begin, int end) {
   StageChoice choice = solve_stage(problem_, state_->costs, task(group, begin, end), limit_prices,
                                    pools_[static_cast<size_t>(group)]);
   if (!choice.feasible && choice.exact) choice.cost = kInfinity;
-  double& bound = bounds_[index(group, begin, end)];
-  if (choice.exact) bound = std::max(bound, choice.cost);
-  auto& list = state_->known[key_of(group, begin, end)];
+  if (choice.exact) raise(group, begin, end, choice.cost);
+  const int like = stand_in(begin, end);
+  auto& list = state_->known[key_of(group, like, like + end - begin)];
   if (list.size() >= kMostKnown) list.erase(list.begin());
   list.push_back({most_, prices_, std::move(choice)});
   return list.back().choice;

@@ -67,6 +67,11 @@ class StageBounds {
   void sum_priced(const Limits& prices, std::vector<double>& sums) const;
   void sum_least_use();
   void fill_row(int group, int begin);
+  void fill_alike(int group);
+  bool may_fit(int begin, int end, const Limits& left) const;
+  double priced_bound(int group, int begin, int end, const Limits& left) const;
+  int stand_in(int begin, int end) const;
+  void raise(int group, int begin, int end, double cost);
   double cheapest_short(int begin, int end, const Limits& left) const;
   void use_known();
   Limits learn_prices(int group, int begin, int end);
@@ -75,7 +80,8 @@ class StageBounds {
   const Problem& problem_;
   std::vector<OmegaPrices>& pools_;
   const int layers_;
-  int short_ = 0;  ///< stages of so many layers are bounded exactly
+  const bool alike_;  ///< the layers are: what is known of a stage holds wherever it begins
+  int short_ = 0;     ///< stages of so many layers are bounded exactly
   BatchingState* state_ = nullptr;
   std::array<double, 2> most_{};
   Prices prices_;

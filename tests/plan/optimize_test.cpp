@@ -26,6 +26,7 @@ double objective_of(const Problem& problem) {
 /// Counts what the random problems had, so that a test can be sure that it tested something.
 struct Seen {
   int infeasible = 0, theta = 0, bounded = 0, ordered = 0, classes = 0, linked = 0, shared = 0;
+  int alike = 0;
   int mix[3] = {};
 
   void add(const Problem& problem, double best) {
@@ -34,6 +35,7 @@ struct Seen {
     bounded += problem.max_omega.has_value();
     ordered += !problem.order.empty();
     classes += problem.classes() > 1;
+    alike += problem.layers > 2 && problem.max_omega && problem.layers_are_alike();
     linked += problem.links.latency_s[0][0] > 0;
     for (const Batching& batching : problem.batchings) {
       shared += batching.shared_bytes > 0;
@@ -41,8 +43,8 @@ struct Seen {
     }
   }
   int least() const {
-    return std::min(
-        {infeasible, theta, bounded, ordered, classes, linked, shared, mix[0], mix[1], mix[2]});
+    return std::min({infeasible, theta, bounded, ordered, classes, linked, shared, alike, mix[0],
+                     mix[1], mix[2]});
   }
 };
 

@@ -45,6 +45,7 @@ class ProblemMaker {
     if (chance(0.5)) problem.theta = real(0, 20);
     if (chance(0.4)) problem.max_omega = real(0, 0.7) * problem.layers;
     if (chance(0.25)) make_order(problem, devices);
+    if (chance(0.2)) make_alike(problem);
     return problem;
   }
 
@@ -55,6 +56,12 @@ class ProblemMaker {
   bool chance(double share) { return real(0, 1) < share; }
 
  private:
+  /// As bits count: the same for all layers, and quarters, so that sums often are equal.
+  void make_alike(Problem& problem) {
+    for (double& omega : problem.omega[0]) omega = std::ceil(omega * 4) / 4;
+    for (auto& omega : problem.omega) omega = problem.omega[0];
+  }
+
   std::vector<double> seconds(size_t columns, double scale) {
     std::vector<double> values(columns);
     for (double& value : values) value = scale * real(0.2, 1);
