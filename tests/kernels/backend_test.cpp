@@ -1,6 +1,11 @@
 // The CPU backend: instruction sets by name, memory, devices.
 #include <gtest/gtest.h>
 
+#include <sys/mman.h>
+
+#include <cstdio>
+#include <fstream>
+
 #include "kernels/check.hpp"
 #include "support.hpp"
 
@@ -49,6 +54,62 @@ TEST(Backend, MemoryIsZeroedAndAligned) {
     std::memset(buffer.data(), 1, static_cast<size_t>(bytes));
   }
   EXPECT_TRUE(backend->allocate(0).empty());
+}
+
+TEST(Backend, ABufferOutlivesItsNeighbours) {
+  const auto backend = make_cpu_backend(1, "auto");
+  std::vector<Buffer> buffers;
+  for (int i = 0; i < 40; ++i) {
+    const int64_t bytes = i % 2 == 0 ? 3000 : (int64_t{3} << 20) + i;
+    buffers.push_back(backend->allocate(bytes));
+    std::memset(buffers.back().data(), i, static_cast<size_t>(bytes));
+  }
+  for (int i = 0; i < 40; ++i)
+    if (i % 3 != 0) buffers[i] = Buffer();
+  for (int i = 0; i < 40; i += 3)
+    for (int64_t at = 0; at < buffers[i].bytes(); ++at)
+      ASSERT_EQ(buffers[i].as<char>()[at], i) << "buffer " << i << ", byte " << at;
+}
+
+/// KiB of huge pages in the mapping that has `address`; -1 if there is none.
+int64_t huge_kib_at(const void* address) {
+  std::ifstream in("/proc/self/smaps");
+  bool here = false;
+  for (std::string line; std::getline(in, line);) {
+    unsigned long begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2)
+      here = begin <= reinterpret_cast<uintptr_t>(address) &&
+             reinterpret_cast<uintptr_t>(address) < end;
+    else if (long long kib = 0; here && std::sscanf(line.c_str(), "AnonHugePages: %lld", &kib) == 1)
+      return kib;
+  }
+  return -1;
+}
+
+/// Whether `bytes` of memory that all may be huge pages are such.
+bool has_huge_pages(int64_t bytes) {
+  const auto size = static_cast<size_t>(bytes);
+  void* const memory =
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  madvise(memory, size, MADV_HUGEPAGE);
+  std::memset(memory, 1, size);
+  const int64_t kib = huge_kib_at(memory);
+  munmap(memory, size);
+  return kib >= bytes / 1024 * 9 / 10;
+}
+
+/// Matrices of a few MiB, each written before the next is made, as when a model is loaded.
+TEST(Backend, MatricesLieInHugePages) {
+  constexpr int64_t kCount = 20, kBytes = 2'785'280;
+  if (!has_huge_pages(kCount * kBytes)) GTEST_SKIP() << "no huge pages here";
+  const auto backend = make_cpu_backend(1, "auto");
+  std::vector<Buffer> buffers;
+  for (int64_t i = 0; i < kCount; ++i) {
+    buffers.push_back(backend->allocate(kBytes));
+    std::memset(buffers.back().data(), 1, static_cast<size_t>(kBytes));
+  }
+  EXPECT_GE(huge_kib_at(buffers.back().data()), kCount * kBytes / 1024 * 9 / 10);
 }
 
 TEST(Backend, TooMuchMemoryIsNoPlan) {
