@@ -84,7 +84,7 @@ void run_panels(CpuContext& on, const MatmulTask& task, MatmulKernel kernel, int
   const MatmulCut cut{(task.n + kPanel - 1) / kPanel, rows};
   const int64_t work = kPanel * task.k * rows;
   const int64_t items = cut.panels * ((task.tokens + rows - 1) / rows);
-  const int64_t share = items / (8 * on.pool().threads());
+  const int64_t share = items / (32 * on.pool().threads());
   const int64_t grain = std::max({kWorkPerChunk / work, std::min<int64_t>(share, 16), int64_t{1}});
   on.pool().parallel_for(items, grain,
                          [&](int64_t begin, int64_t end, int) { kernel(task, cut, begin, end); });

@@ -47,6 +47,21 @@ int64_t thread_cpu_ns() {
   return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
+/// Chunks are counted in 16 bits.
+constexpr int64_t kMostChunks = 0xffff;
+
+/// Chunks [begin, end) of loop `epoch`.
+struct Range {
+  uint32_t epoch, begin, end;
+
+  explicit Range(uint64_t bits)
+      : epoch(static_cast<uint32_t>(bits >> 32)),
+        begin(static_cast<uint32_t>(bits >> 16 & 0xffff)),
+        end(static_cast<uint32_t>(bits & 0xffff)) {}
+  Range(uint32_t of, uint32_t first, uint32_t last) : epoch(of), begin(first), end(last) {}
+  uint64_t bits() const { return uint64_t{epoch} << 32 | begin << 16 | end; }
+};
+
 /// About 20 us of waiting before a thread goes to sleep: longer than the gap between two loops.
 constexpr int kSpinRounds = 1000;
 
@@ -73,6 +88,7 @@ ThreadPool::ThreadPool(int threads) {
   const int cpus = usable_cpus();
   if (threads == 0) threads = cpus;
   spin_rounds_ = threads <= cpus ? kSpinRounds : 0;
+  shares_ = std::vector<Share>(static_cast<size_t>(threads));
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
@@ -85,7 +101,7 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::run(int64_t items, int64_t grain, Call call, void* self) {
   if (items <= 0) return;
-  grain = std::max({int64_t{1}, grain, items / 0x7fffffff + 1});
+  grain = std::max({int64_t{1}, grain, (items + kMostChunks - 1) / kMostChunks});
   if (workers_.empty() || items <= grain) {
     call(self, 0, items, 0);
     return;
@@ -93,19 +109,23 @@ void ThreadPool::run(int64_t items, int64_t grain, Call call, void* self) {
   const std::lock_guard lock(one_loop_);
   const uint32_t chunks = static_cast<uint32_t>((items + grain - 1) / grain);
   const uint32_t epoch = epoch_.load() + 1;
-  // Close the old loop first: a late worker must not pair its ticket with the new fields.
-  ticket_.store((static_cast<uint64_t>(epoch) << 32) | 0xffffffffu);
+  // Close the old loop first: a late worker must not take chunks of it with the new fields.
+  for (Share& share : shares_) share.left.store(Range(epoch, 0, 0).bits());
   items_.store(items);
   grain_.store(grain);
   chunks_.store(chunks);
   call_.store(call);
   self_.store(self);
   finished_.store(0);
-  ticket_.store(static_cast<uint64_t>(epoch) << 32);
+  for (uint32_t i = 0, begin = 0; i < shares_.size(); ++i) {
+    const auto end = static_cast<uint32_t>(uint64_t{chunks} * (i + 1) / shares_.size());
+    shares_[i].left.store(Range(epoch, begin, end).bits());
+    begin = end;
+  }
   epoch_.store(epoch);
   epoch_.notify_all();
 
-  while (take_chunk(epoch, 0)) {
+  while (run_chunk(epoch, 0)) {
   }
   const int64_t began_ns = counting_ ? thread_cpu_ns() : 0;
   wait_for_chunks(chunks);
@@ -120,19 +140,39 @@ void ThreadPool::wait_for_chunks(uint32_t chunks) {
     finished_.wait(seen);
 }
 
+/// A chunk of loop `epoch` for `thread`, out of its share or half of another's; -1 if none is left
+/// or another loop has begun.
+int64_t ThreadPool::take_chunk(uint32_t epoch, int thread) {
+  const auto own = static_cast<size_t>(thread), threads = shares_.size();
+  for (size_t i = 0; i < threads; ++i) {
+    std::atomic<uint64_t>& left = shares_[(own + i) % threads].left;
+    uint64_t bits = left.load();
+    for (Range range(bits); range.epoch == epoch && range.begin < range.end; range = Range(bits)) {
+      if (i == 0) {
+        if (left.compare_exchange_weak(bits, Range(epoch, range.begin + 1, range.end).bits()))
+          return range.begin;
+        continue;
+      }
+      const uint32_t middle = (range.begin + range.end) / 2;
+      if (!left.compare_exchange_weak(bits, Range(epoch, range.begin, middle).bits())) continue;
+      // An empty share is nobody else's to write, and the loop cannot end before these are done.
+      shares_[own].left.store(Range(epoch, middle + 1, range.end).bits());
+      return middle;
+    }
+  }
+  return -1;
+}
+
 /// Runs one chunk of loop `epoch`; false if none is left or another loop has begun.
-bool ThreadPool::take_chunk(uint32_t epoch, int thread) {
+bool ThreadPool::run_chunk(uint32_t epoch, int thread) {
   const Call call = call_.load();
   void* const self = self_.load();
   const int64_t items = items_.load();
   const int64_t grain = grain_.load();
   const uint32_t chunks = chunks_.load();
-  uint64_t ticket = ticket_.load();
-  do {
-    if (static_cast<uint32_t>(ticket >> 32) != epoch) return false;
-    if (static_cast<uint32_t>(ticket) >= chunks) return false;
-  } while (!ticket_.compare_exchange_weak(ticket, ticket + 1));
-  const int64_t begin = static_cast<int64_t>(static_cast<uint32_t>(ticket)) * grain;
+  const int64_t chunk = take_chunk(epoch, thread);
+  if (chunk < 0) return false;
+  const int64_t begin = chunk * grain;
   // The caller's own chunks are in its thread's time already.
   const bool counts = counting_ && thread != 0;
   const int64_t began_ns = counts ? thread_cpu_ns() : 0;
@@ -160,7 +200,7 @@ void ThreadPool::work(int thread) {
   for (uint32_t epoch = 0;;) {
     epoch = wait_for_loop(epoch);
     if (stop_) return;
-    while (take_chunk(epoch, thread)) {
+    while (run_chunk(epoch, thread)) {
     }
   }
 }

@@ -1,5 +1,7 @@
-// Threads made once, and a loop spread over them. Which thread takes which chunk is left to chance:
-// no result may depend on it.
+// Threads made once, and a loop spread over them. Each thread has a share of its own, which it goes
+// through from front to back, since memory is fastest where one thread reads on and on; who is
+// done takes half of what another has left. Which thread does what is left to chance: no result may
+// depend on it.
 #pragma once
 
 #include <atomic>
@@ -34,10 +36,10 @@ class ThreadPool {
   /// with thread_cpu_seconds() of the caller, what computing took.
   double cpu_seconds() const { return 1e-9 * static_cast<double>(computed_ns_ - waited_ns_); }
 
-  /// Calls body(begin, end, thread) for chunks of at most `grain` items until [0, items) is
-  /// covered; `thread` is in [0, threads()) and not shared by two calls at a time. Returns when all
-  /// is done; the first exception of a body is thrown then. One loop at a time: a second caller
-  /// waits. Not to be called from a body.
+  /// Calls body(begin, end, thread) for chunks of `grain` items (more where there would be too many
+  /// chunks) until [0, items) is covered; `thread` is in [0, threads()) and not shared by two calls
+  /// at a time. Returns when all is done; the first exception of a body is thrown then. One loop at
+  /// a time: a second caller waits. Not to be called from a body.
   template <typename Body>
   void parallel_for(int64_t items, int64_t grain, Body&& body) {
     using Plain = std::remove_reference_t<Body>;
@@ -54,13 +56,20 @@ class ThreadPool {
 
   void run(int64_t items, int64_t grain, Call call, void* self);
   void work(int thread);
-  bool take_chunk(uint32_t epoch, int thread);
+  int64_t take_chunk(uint32_t epoch, int thread);
+  bool run_chunk(uint32_t epoch, int thread);
   void wait_for_chunks(uint32_t chunks);
   uint32_t wait_for_loop(uint32_t last_epoch);
 
-  // One loop. `ticket_` holds its number (high half) and the next free chunk (low half); a thread
-  // that took a chunk by compare-exchange has thereby read fields of that very loop.
-  std::atomic<uint64_t> ticket_{0};
+  /// Chunks that a thread has left: the loop's number in the high half, then the first chunk and
+  /// the end, 16 bits each. Its owner takes chunks from the front, others from the back, both by
+  /// compare-exchange, and who succeeded has thereby read fields of that very loop.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> left{0};
+  };
+
+  // One loop.
+  std::vector<Share> shares_;
   std::atomic<int64_t> items_{0}, grain_{1};
   std::atomic<uint32_t> chunks_{0};
   std::atomic<uint32_t> finished_{0};

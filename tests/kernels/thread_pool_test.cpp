@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -17,7 +18,7 @@ TEST(ThreadPool, EveryItemIsDoneOnce) {
   for (const int threads : {1, 2, 3, 5}) {
     ThreadPool pool(threads);
     EXPECT_EQ(pool.threads(), threads);
-    for (const int64_t items : {0, 1, 2, 7, 100, 1001})
+    for (const int64_t items : {0, 1, 2, 7, 100, 1001, 200000})
       for (const int64_t grain : {1, 3, 64, 5000}) {
         std::vector<std::atomic<int>> seen(static_cast<size_t>(items));
         pool.parallel_for(items, grain, [&](int64_t begin, int64_t end, int thread) {
@@ -39,6 +40,24 @@ TEST(ThreadPool, ManyShortLoopsDoNotMixUp) {
       for (int64_t i = begin; i < end; ++i) total += round + i;
     });
     ASSERT_EQ(total, items * round + items * (items - 1) / 2);
+  }
+}
+
+/// The first chunk waits for all others, so its thread can do none of its share.
+TEST(ThreadPool, WhoIsDoneTakesWhatAnotherHasLeft) {
+  for (const int threads : {2, 3}) {
+    ThreadPool pool(threads);
+    std::atomic<int> done{0};
+    pool.parallel_for(100, 1, [&](int64_t begin, int64_t, int) {
+      if (begin == 0) {
+        const auto began = std::chrono::steady_clock::now();
+        while (done < 99 && std::chrono::steady_clock::now() - began < std::chrono::seconds(20))
+          std::this_thread::yield();
+        EXPECT_EQ(done, 99) << threads << " threads";
+      }
+      ++done;
+    });
+    EXPECT_EQ(done, 100);
   }
 }
 
