@@ -89,6 +89,10 @@ struct KernelTable {
   bool (*pack_tile)(Format format, int64_t k, const float* values, uint8_t* tile);
   void (*round_to_bf16)(const float* x, int64_t count, float* to);
   void (*round_to_f16)(const float* x, int64_t count, float* to);
+  /// The largest of `count` numbers, none of them NaN; -infinity if there are none.
+  float (*largest)(const float* values, int64_t count);
+  /// Logits that are not finite become kNever.
+  void (*drop_nonfinite)(float* logits, int64_t count);
   /// Element-wise functions, for the tests' use.
   void (*exp)(const float* x, int64_t count, float* y);
   void (*tanh)(const float* x, int64_t count, float* y);

@@ -9,6 +9,7 @@
 #include "kernels/cpu/embed.hpp"
 #include "kernels/cpu/kernel_table.hpp"
 #include "kernels/cpu/kv_write.hpp"
+#include "kernels/cpu/logits.hpp"
 #include "kernels/cpu/matmul_float.hpp"
 #include "kernels/cpu/matmul_int8.hpp"
 #include "kernels/cpu/norm.hpp"
@@ -39,6 +40,8 @@ constexpr KernelTable kTable = {
     .pack_tile = pack_tile_kernel,
     .round_to_bf16 = round_to_bf16_kernel,
     .round_to_f16 = round_to_f16_kernel,
+    .largest = largest_kernel,
+    .drop_nonfinite = drop_nonfinite_kernel,
     .exp = exp_kernel,
     .tanh = tanh_kernel,
     .erf = erf_kernel,

@@ -12,23 +12,21 @@
 namespace llmpq {
 namespace {
 
-/// The first index of the largest value; logits may hold kNever but no NaN.
-int32_t argmax(std::span<const float> logits) {
-  size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i)
-    if (logits[i] > logits[best]) best = i;
-  return static_cast<int32_t>(best);
-}
+/// A row's logits, and the kernels for passes over all of them.
+struct Row {
+  const KernelTable& kernels;
+  std::span<float> logits;
 
-/// The largest finite logit; what is not finite becomes kNever.
-float drop_nonfinite(std::span<float> logits) {
-  float max = kNever;
-  for (float& logit : logits) {
-    logit = finite_or_never(logit);
-    max = std::max(max, logit);
+  int64_t size() const { return std::ssize(logits); }
+  float largest() const { return kernels.largest(logits.data(), size()); }
+  void drop_nonfinite() const { kernels.drop_nonfinite(logits.data(), size()); }
+
+  /// The first index of the largest value; logits may hold kNever but no NaN.
+  int32_t argmax() const {
+    return static_cast<int32_t>(std::find(logits.begin(), logits.end(), largest()) -
+                                logits.begin());
   }
-  return max;
-}
+};
 
 /// Where every token that may come is masked, the mask is left out: something has to be chosen.
 void mask(std::span<const int32_t> tokens, std::span<float> logits) {
@@ -69,11 +67,12 @@ int32_t draw(uint64_t bits, std::span<const float> weights) {
 }
 
 /// The token for row r; its logits may hold kNever, but not only.
-int32_t choose(const SampleArgs& args, int64_t r, std::span<float> logits) {
+int32_t choose(const SampleArgs& args, int64_t r, const Row& of) {
   const SampleRow& row = args.sample[r];
+  const std::span<float> logits = of.logits;
   mask({args.masked + row.masked_begin, args.masked + row.masked_end}, logits);
   penalize({args.counted + row.counted_begin, args.counted + row.counted_end}, row, logits);
-  const int32_t likeliest = argmax(logits);
+  const int32_t likeliest = of.argmax();
   if (!(row.temperature > 0)) return likeliest;
   cut(row, logits[static_cast<size_t>(likeliest)], logits);
   return draw(row.bits, logits);
@@ -93,9 +92,11 @@ void put_top(const SampleArgs& args, int64_t r, std::span<const float> raw, doub
   }
 }
 
-void sample_row(const SampleArgs& args, int64_t r) {
+void sample_row(const KernelTable& kernels, const SampleArgs& args, int64_t r) {
   const std::span<float> logits(args.logits + r * args.vocab, static_cast<size_t>(args.vocab));
-  const float max = drop_nonfinite(logits);
+  const Row row{kernels, logits};
+  row.drop_nonfinite();
+  const float max = row.largest();
   args.tokens[r] = -1;
   args.logprobs[r] = 0;
   const bool wants_logprobs = max != kNever && args.sample[r].logprobs > 0;
@@ -103,16 +104,18 @@ void sample_row(const SampleArgs& args, int64_t r) {
   const double log_sum = wants_logprobs ? log_sum_exp(raw, max) : 0.0;
   put_top(args, r, raw, log_sum);
   if (max == kNever) return;
-  const int32_t token = choose(args, r, logits);
+  const int32_t token = choose(args, r, row);
   args.tokens[r] = token;
   if (wants_logprobs) args.logprobs[r] = logprob_of(raw[static_cast<size_t>(token)], log_sum);
 }
 
 /// As in sampling, a logit that is not finite counts as -infinity.
-float score_row(const ScoreArgs& args, int64_t r) {
-  const float* row = args.logits + r * args.vocab;
-  std::vector<float> logits(row, row + args.vocab);
-  const float max = drop_nonfinite(logits);
+float score_row(const KernelTable& kernels, const ScoreArgs& args, int64_t r) {
+  const float* from = args.logits + r * args.vocab;
+  std::vector<float> logits(from, from + args.vocab);
+  const Row row{kernels, logits};
+  row.drop_nonfinite();
+  const float max = row.largest();
   if (max == kNever) return __builtin_nanf("");
   return logprob_of(logits[static_cast<size_t>(args.targets[r])], log_sum_exp(logits, max));
 }
@@ -121,13 +124,14 @@ float score_row(const ScoreArgs& args, int64_t r) {
 
 void sample(Context& context, const SampleArgs& args) {
   cpu(context).pool().parallel_for(args.rows, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t r = begin; r < end; ++r) sample_row(args, r);
+    for (int64_t r = begin; r < end; ++r) sample_row(cpu(context).kernels(), args, r);
   });
 }
 
 void score(Context& context, const ScoreArgs& args) {
   cpu(context).pool().parallel_for(args.rows, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t r = begin; r < end; ++r) args.scores[r] = score_row(args, r);
+    for (int64_t r = begin; r < end; ++r)
+      args.scores[r] = score_row(cpu(context).kernels(), args, r);
   });
 }
 

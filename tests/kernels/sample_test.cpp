@@ -5,6 +5,8 @@
 
 #include <numeric>
 
+#include "kernels/cpu/kernel_table.hpp"
+#include "kernels/softmax.hpp"
 #include "sample_cases.hpp"
 
 namespace llmpq::test {
@@ -74,6 +76,28 @@ TEST(Sample, SameBitsOnEveryMachine) {
     for (const auto& machine : machines())
       expect_same(run_sample(*machine, wanted), first, machine->label);
   }
+}
+
+/// The kernels for whole vocabularies against plain loops.
+TEST(Sample, PassesOverAllLogitsLeaveNoneOut) {
+  Random random(23);
+  for (const Isa isa : available_isas())
+    for (const int64_t count : {1, 15, 16, 17, 47, 1000}) {
+      std::vector<float> logits = random.vector(count, 9.0f), wanted = logits;
+      for (int64_t at = 0; at < count; at += 7) logits[at] = at % 2 == 0 ? NAN : INFINITY;
+      for (int64_t at = 0; at < count; at += 7) wanted[at] = kNever;
+      kernels(isa).drop_nonfinite(logits.data(), count);
+      EXPECT_EQ(logits, wanted) << name(isa) << " " << count;
+      for (const int64_t at : {int64_t{0}, count / 2, count - 1}) {
+        std::vector<float> values = logits;
+        values[at] = 100;
+        EXPECT_EQ(kernels(isa).largest(values.data(), count), 100) << name(isa) << " " << count;
+      }
+      EXPECT_EQ(kernels(isa).largest(logits.data(), count),
+                *std::max_element(logits.begin(), logits.end()));
+      const std::vector<float> none(static_cast<size_t>(count), kNever);
+      EXPECT_EQ(kernels(isa).largest(none.data(), count), kNever);
+    }
 }
 
 TEST(Sample, ARowDoesNotDependOnItsNeighbours) {
