@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kLanes = 16;
 constexpr int kFloatRows = 3, kIntRows = 2;
-constexpr int kFewIntRows = 2, kIntChains = 1;
+constexpr int kFewIntRows = 2, kOneTileRows = 2, kIntChains = 1;
 constexpr int kScoreTokens = 4;
 
 struct F32x16 {

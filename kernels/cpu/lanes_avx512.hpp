@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kLanes = 16;
 constexpr int kFloatRows = 12, kIntRows = 12;
-constexpr int kFewIntRows = 8, kIntChains = 4;
+constexpr int kFewIntRows = 8, kOneTileRows = 4, kIntChains = 4;
 constexpr int kScoreTokens = 16;
 
 struct F32x16 {

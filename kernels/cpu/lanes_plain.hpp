@@ -18,7 +18,7 @@ constexpr int kLanes = 16;
 constexpr int kFloatRows = 4, kIntRows = 4;
 /// Rows that an integer product takes at once without decoding weights into memory, and the sums
 /// of an output that hide the latency of dot4().
-constexpr int kFewIntRows = 1, kIntChains = 1;
+constexpr int kFewIntRows = 1, kOneTileRows = 1, kIntChains = 1;
 /// Tokens whose scores attention adds up together: their sums are independent.
 constexpr int kScoreTokens = 4;
 

@@ -81,10 +81,12 @@ LLMPQ_INLINE void add_half(const uint8_t* const (&pairs)[2], const float* x, int
 }
 
 /// advance_rows with two 16-bit tiles as they are packed: for few rows, whose time is the reading
-/// of the weights, a panel on the way would cost more than it saves.
+/// of the weights, a panel on the way would cost more than it saves. `ahead`: bytes to the weights
+/// to ask for.
 template <Format format, int rows>
-[[gnu::noinline]] void advance_half_rows(const uint8_t* const (&tiles)[2], int64_t size,
-                                         const float* x, int64_t x_stride, float* acc) {
+[[gnu::noinline]] void advance_half_rows(const uint8_t* const (&tiles)[2], int64_t ahead,
+                                         int64_t size, const float* x, int64_t x_stride,
+                                         float* acc) {
   F32x16 sums[rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
@@ -93,8 +95,8 @@ template <Format format, int rows>
   }
   const uint8_t* pairs[2] = {tiles[0], tiles[1]};
   for (int64_t i = 0; i < size; i += 2, pairs[0] += kVector, pairs[1] += kVector) {
-    __builtin_prefetch(pairs[0] + kAheadBytes);
-    __builtin_prefetch(pairs[1] + kAheadBytes);
+    __builtin_prefetch(pairs[0] + ahead);
+    __builtin_prefetch(pairs[1] + ahead);
     add_half<format, 0>(pairs, x + i, x_stride, sums);
     if (i + 1 == size) break;
     add_half<format, 1>(pairs, x + i, x_stride, sums);
@@ -107,11 +109,11 @@ template <Format format, int rows>
 }
 
 template <Format format, int rows>
-LLMPQ_INLINE void advance_halves(int64_t count, const uint8_t* const (&tiles)[2], int64_t size,
-                                 const float* x, int64_t x_stride, float* acc) {
+LLMPQ_INLINE void advance_halves(int64_t count, const uint8_t* const (&tiles)[2], int64_t ahead,
+                                 int64_t size, const float* x, int64_t x_stride, float* acc) {
   if constexpr (rows > 0) {
-    if (count == rows) return advance_half_rows<format, rows>(tiles, size, x, x_stride, acc);
-    advance_halves<format, rows - 1>(count, tiles, size, x, x_stride, acc);
+    if (count == rows) return advance_half_rows<format, rows>(tiles, ahead, size, x, x_stride, acc);
+    advance_halves<format, rows - 1>(count, tiles, ahead, size, x, x_stride, acc);
   }
 }
 
@@ -145,7 +147,10 @@ LLMPQ_INLINE void multiply_halves(const MatmulTask& task, const uint8_t* tile, b
   for (int64_t k = 0; k < task.k; k += kGroup) {
     const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
     const float* x = task.x + begin * task.x_stride + k;
-    advance_halves<format, kFloatRows>(rows, tiles, size, x, task.x_stride, acc);
+    // Beyond the end of two tiles come the next two.
+    const bool in_tile = task.k - k > kAheadBytes / task.group_bytes * kGroup;
+    const int64_t ahead = kAheadBytes + (in_tile ? 0 : task.tile_bytes);
+    advance_halves<format, kFloatRows>(rows, tiles, ahead, size, x, task.x_stride, acc);
     tiles[0] += task.group_bytes;
     tiles[1] += task.group_bytes;
   }

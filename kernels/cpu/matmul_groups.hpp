@@ -55,11 +55,11 @@ struct PanelGroups {
         group_bytes(task.group_bytes),
         inputs(task.k) {}
 
-  LLMPQ_INLINE bool next_is_full() const { return inputs >= kGroup; }
+  LLMPQ_INLINE int64_t full() const { return inputs / kGroup; }
 
-  LLMPQ_INLINE void skip() {
-    tile += group_bytes;
-    inputs -= inputs < kGroup ? inputs : kGroup;
+  LLMPQ_INLINE void skip(int64_t groups) {
+    tile += groups * group_bytes;
+    inputs -= inputs < groups * kGroup ? inputs : groups * kGroup;
   }
 
   /// Decodes the next group, if that is needed into `room`.
@@ -70,7 +70,7 @@ struct PanelGroups {
                              {tile, tile + to_second},
                              {tile + group_bytes, tile + group_bytes + to_second},
                              (size + 3) / 4};
-    skip();
+    skip(1);
     return panel;
   }
 };
@@ -85,14 +85,18 @@ struct PanelScales {
         second(load(reinterpret_cast<const float*>(second_group))) {}
 };
 
-/// Adds a group to the 32 outputs of row `row`; first and second are their sum_i u_i x_i.
+/// Adds a group to 16 outputs of row `row`: `sums` are their sum_i u_i x_i.
+LLMPQ_INLINE F32x16 add_scaled(I32x16 sums, const IntRows& in, int64_t row, F32x16 scales,
+                               F32x16 acc) {
+  return fma(to_float(sums - in.shift[row]), broadcast(in.scale[row]) * scales, acc);
+}
+
+/// Adds a group to the 32 outputs of row `row`.
 LLMPQ_INLINE void add_group(I32x16 first, I32x16 second, const IntRows& in, int64_t row,
                             const PanelScales& scales, float* acc) {
-  const F32x16 x_scale = broadcast(in.scale[row]);
-  const int32_t shift = in.shift[row];
-  store(acc, fma(to_float(first - shift), x_scale * scales.first, load(acc)));
+  store(acc, add_scaled(first, in, row, scales.first, load(acc)));
   acc += kLanes;
-  store(acc, fma(to_float(second - shift), x_scale * scales.second, load(acc)));
+  store(acc, add_scaled(second, in, row, scales.second, load(acc)));
 }
 
 }  // namespace

@@ -47,14 +47,13 @@ LLMPQ_INLINE void multiply_int8(const MatmulTask& task, int64_t panel, int64_t b
   alignas(64) float acc[kRowChunk * kPanel];
   __builtin_memset(acc, 0, static_cast<size_t>((end - begin) * kPanel) * sizeof(float));
   PanelGroups groups(task, panel);
-  const FewRowsKernel few = few_rows_kernel(task.format, end - begin);
-  for (int64_t g = 0; groups.inputs > 0; ++g) {
+  int64_t g = 0;
+  if (multiply_few_rows(end - begin, groups, task.x_int8, begin, acc)) {
+    g = groups.full();
+    groups.skip(g);
+  }
+  for (; groups.inputs > 0; ++g) {
     IntRows in = rows_at(task.x_int8, g, begin);
-    if (few != nullptr && groups.next_is_full()) {
-      few(groups.tile, groups.to_second, in, acc);
-      groups.skip();
-      continue;
-    }
     const QuadPanel weights = groups.next(room);
     float* sums = acc;
     for (int64_t left = end - begin; left > 0; left -= kIntRows, sums += kIntRows * kPanel) {

@@ -22,8 +22,8 @@ LLMPQ_INLINE void for_items(const MatmulTask& task, const MatmulCut& cut, int64_
 // group comes in bursts (decode, then multiply), which the hardware's own prefetching does not look
 // through, and lines that are asked for in bursts hold up each other and all other loads.
 
-/// How far ahead where weights are multiplied as they are read: 100 ns at 40 GB/s. Where a group is
-/// decoded first, it is the next group.
+/// How far ahead where 16-bit weights are multiplied as they are read: 100 ns at 40 GB/s. Where a
+/// group is decoded first, it is the next group; few rows of integers have a distance of their own.
 constexpr int64_t kAheadBytes = 4096;
 
 /// acc + bias to y, for the outputs of a panel that exist.

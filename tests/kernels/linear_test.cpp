@@ -39,7 +39,7 @@ std::vector<Case> all_cases() {
       for (const Shape& shape :
            {Shape{1, 1, 1}, Shape{2, 3, 5}, Shape{5, 17, 127}, Shape{13, 33, 129},
             Shape{3, 48, 255}, Shape{97, 40, 131}, Shape{7, 192, 512}, Shape{30, 512, 192},
-            Shape{200, 64, 20}, Shape{2, 2048, 5632}})
+            Shape{8, 48, 1500}, Shape{4, 40, 700}, Shape{200, 64, 20}, Shape{2, 2048, 5632}})
         cases.push_back({format.format, activation, shape});
   return cases;
 }
