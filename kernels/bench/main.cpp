@@ -12,11 +12,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/backend.hpp"
 #include "kernels/bench/cuda_bench.hpp"
+#include "kernels/convert.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 #include "kernels/peaks.hpp"
 
@@ -215,6 +217,30 @@ void bench_silu(benchmark::State& state, int64_t tokens, int64_t width) {
          limits.f32_gflops);
 }
 
+/// Weights that are in memory as bf16 become packed ones: what loading a model does once its files
+/// are read. GB/s are those of the bf16 numbers.
+void bench_pack(benchmark::State& state, Format format, int64_t n, int64_t k) {
+  Machine& on = fast();
+  const std::vector<float> values = numbers(n * k);
+  std::vector<std::vector<uint16_t>> sources(static_cast<size_t>(kColdBytes / (2 * n * k)) + 1,
+                                             std::vector<uint16_t>(static_cast<size_t>(n * k)));
+  for (auto& source : sources) f32_to_bf16(values.data(), source.data(), n * k);
+  Matrix w;
+  w.format = format;
+  w.n = n;
+  w.k = k;
+  w.packed = on.backend->allocate(on.backend->packed_bytes(format, n, k));
+  size_t next = 0;
+  for (auto _ : state) {
+    const uint16_t* const from = sources[next++ % sources.size()].data();
+    on.backend->pack_from(*on.context, w, 0, n, 1 << 20,
+                          [&](int64_t begin, int64_t rows, std::span<float> to) {
+                            bf16_to_f32(from + begin * k, to.data(), rows * k);
+                          });
+  }
+  report(state, static_cast<double>(2 * n * k), 0, limits.f32_gflops);
+}
+
 template <typename Function, typename... Args>
 void add(const std::string& label, Function function, Args... args) {
   auto* made = benchmark::RegisterBenchmark(label.c_str(), function, args...);
@@ -235,6 +261,9 @@ void add_cases() {
     add_linear_cases(format, ActivationType::kF32);
     if (!is_16bit(format.format)) add_linear_cases(format, ActivationType::kInt8);
   }
+  for (const FormatInfo& format : kFormats)
+    add(fmt::format("pack/{}/2048x5632", format.name), bench_pack, format.format, int64_t{2048},
+        int64_t{5632});
   for (const DType type : {DType::kBf16, DType::kInt8}) {
     add(fmt::format("attention/{}/decode_8x1024", name(type)), bench_attention,
         AttentionCase{type, 1, 1024, 8});

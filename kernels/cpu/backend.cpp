@@ -102,7 +102,10 @@ class CpuBackend final : public Backend {
   void pack_from(Context&, Matrix& w, int64_t row_begin, int64_t rows, int64_t strip_bytes,
                  const RowReader& read) override {
     check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
-    const int64_t most = strip_rows(std::min(strip_bytes, kCachedStripBytes), 4 * w.k);
+    // Whole tiles, also where these are larger than a cache: single rows are packed far slower.
+    const int64_t most = strip_bytes < kCachedStripBytes
+                             ? strip_rows(strip_bytes, 4 * w.k)
+                             : std::max(strip_rows(kCachedStripBytes, 4 * w.k), kTile);
     std::vector<std::vector<float>> strips(static_cast<size_t>(pool_.threads()));
     pool_.parallel_for((rows + most - 1) / most, 1, [&](int64_t i, int64_t end, int thread) {
       for (; i < end; ++i) {

@@ -186,6 +186,29 @@ std::span<const std::byte> SafetensorsFile::bytes(const TensorEntry& tensor) con
                                static_cast<size_t>(tensor.end - tensor.begin));
 }
 
+namespace {
+
+/// A number that a header of odd length may have left unaligned.
+uint16_t half_at(const std::byte* from, int64_t i) {
+  uint16_t bits;
+  std::memcpy(&bits, from + 2 * i, sizeof(bits));
+  return bits;
+}
+
+/// `count` numbers as f32. Compiled several times, to the same bits.
+[[gnu::target_clones("default", "avx2", "avx512f")]] void widen(DType type, const std::byte* from,
+                                                                int64_t count, float* to) {
+  if (type == DType::kF32) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+  } else if (type == DType::kBf16) {
+    for (int64_t i = 0; i < count; ++i) to[i] = bf16_to_f32(half_at(from, i));
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = f16_to_f32(half_at(from, i));
+  }
+}
+
+}  // namespace
+
 void read_elements(const TensorPlace& place, int64_t begin, std::span<float> values) {
   const TensorEntry& tensor = *place.tensor;
   CHECK(tensor.type.has_value(), Exit::kModel, "{}: {}: want bf16, f16 or f32, file has {}",
@@ -197,24 +220,7 @@ void read_elements(const TensorPlace& place, int64_t begin, std::span<float> val
             count <= std::ssize(bytes) / element - begin,
         Exit::kInternal, "{}: elements {} to {} are asked for, it has {}", tensor.name, begin,
         begin + count, std::ssize(bytes) / element);
-  // A header of odd length leaves the elements unaligned: they go through a piece of aligned
-  // memory.
-  constexpr int64_t kPiece = 2048;
-  std::array<uint16_t, kPiece> piece;
-  const std::byte* from = bytes.data() + begin * element;
-  if (*tensor.type == DType::kF32) {
-    std::memcpy(values.data(), from, values.size_bytes());
-    return;
-  }
-  for (int64_t done = 0; done < count; done += kPiece) {
-    const int64_t part = std::min(kPiece, count - done);
-    std::memcpy(piece.data(), from + done * element, static_cast<size_t>(part * element));
-    if (*tensor.type == DType::kBf16) {
-      bf16_to_f32(piece.data(), values.data() + done, part);
-    } else {
-      f16_to_f32(piece.data(), values.data() + done, part);
-    }
-  }
+  widen(*tensor.type, bytes.data() + begin * element, count, values.data());
 }
 
 bool SafetensorsFolder::has_files(const fs::path& folder) {

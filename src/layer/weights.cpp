@@ -34,13 +34,20 @@ struct Source {
 
 constexpr int64_t kRoundedRows = 64;  ///< by one thread at a time
 
+/// Compiled several times, to the same bits.
+[[gnu::target_clones("default", "avx2", "avx512f")]] bool all_finite(const float* values,
+                                                                     int64_t count) {
+  uint32_t found = 0;
+  for (int64_t i = 0; i < count; ++i)
+    found |=
+        static_cast<uint32_t>((std::bit_cast<uint32_t>(values[i]) & 0x7f800000u) == 0x7f800000u);
+  return found == 0;
+}
+
 /// Integer formats cannot hold NaN or infinity, which only a damaged checkpoint has.
 void check_finite(const Source& source, int64_t layer, Format format, std::span<const float> values,
                   int64_t begin) {
-  uint32_t found = 0;
-  for (float value : values)
-    found |= static_cast<uint32_t>((std::bit_cast<uint32_t>(value) & 0x7f800000u) == 0x7f800000u);
-  if (found == 0) return;
+  if (all_finite(values.data(), std::ssize(values))) return;
   const auto bad = std::find_if_not(values.begin(), values.end(),
                                     [](float value) { return std::isfinite(value); });
   const int64_t index = bad - values.begin();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "kernels/check.hpp"
 #include "kernels/cpu/kernel_table.hpp"
@@ -234,6 +235,24 @@ TEST(Pack, RowsThatAreReadInStripsGiveTheSameBytes) {
       EXPECT_NEAR(before[0], 0.5f, 0.01f) << "a row that was not asked for";
     }
   }
+}
+
+/// Also of rows so long that a tile of them does not fit into a cache.
+TEST(Pack, LongRowsThatAreReadInStripsGiveTheSameBytes) {
+  const int64_t n = 33, k = 9000;
+  Random random(6);
+  const std::vector<float> values = random.vector(n * k);
+  Machine& on = machine();
+  const Matrix whole = packed_matrix(on, Format::kW3, n, k, values);
+  Matrix w = packed_matrix(on, Format::kW3, n, k, std::vector<float>(values.size(), 0.5f));
+  int64_t most = 0;
+  on.backend->pack_from(*on.context, w, 0, n, int64_t{1} << 20,
+                        [&](int64_t begin, int64_t count, std::span<float> to) {
+                          std::copy_n(values.begin() + begin * k, count * k, to.begin());
+                          if (begin == 0) most = count;
+                        });
+  EXPECT_EQ(most, kTile);
+  EXPECT_EQ(std::memcmp(w.packed.data(), whole.packed.data(), whole.packed.bytes()), 0);
 }
 
 TEST(Pack, GivenScalesAreKeptAndTheLowestIntegerIsHeld) {
