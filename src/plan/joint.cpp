@@ -194,6 +194,8 @@ void fill_figures(const Problem& problem, const Optimum& optimum, const Judged& 
   figures.omega = best.score.omega;
   figures.objective = best.score.objective;
   figures.lower_bound = optimum.lower_bound;
+  if (optimum.score.objective < best.score.objective)
+    figures.best_objective = optimum.score.objective;
   figures.solve_s = solve_s;
 }
 

@@ -36,6 +36,8 @@ struct PlanFigures {
   std::optional<double> omega, objective, lower_bound, solve_s;
   /// Promised: of the perplexity over 16 bit, 0.01 = 1 %; where omega is calibrated.
   std::optional<double> perplexity_increase;
+  /// Of the plan that is best by the formula, where the simulator found this one faster.
+  std::optional<double> best_objective;
 };
 
 struct Plan {

@@ -23,10 +23,11 @@ constexpr int64_t kMostRanks = 1 << 20, kMostLayers = 100'000;
 constexpr int64_t kMostBlocks = std::numeric_limits<int32_t>::max();
 
 const std::vector<std::string> kPlanKeys{
-    "format",      "model",       "mix",         "prefill_tokens",  "decode_batch",
-    "lanes",       "kv_blocks",   "head_format", "pipelines",       "strategy",
-    "problem",     "batching",    "time_s",      "omega",           "objective",
-    "lower_bound", "simulated_s", "solve_s",     "kv_block_tokens", "perplexity_increase"};
+    "format",        "model",       "mix",         "prefill_tokens",  "decode_batch",
+    "lanes",         "kv_blocks",   "head_format", "pipelines",       "strategy",
+    "problem",       "batching",    "time_s",      "omega",           "objective",
+    "lower_bound",   "simulated_s", "solve_s",     "kv_block_tokens", "perplexity_increase",
+    "best_objective"};
 const std::vector<std::string> kPipelineKeys{"phases", "stages"};
 const std::vector<std::string> kStageKeys{"ranks",     "layers",   "formats",
                                           "prefill_s", "decode_s", "bytes"};
@@ -193,6 +194,7 @@ PlanFigures read_figures(const Fields& fields) {
   figures.lower_bound = fields.number("lower_bound");
   figures.solve_s = fields.number("solve_s");
   figures.perplexity_increase = fields.number("perplexity_increase");
+  figures.best_objective = fields.number("best_objective");
   return figures;
 }
 
@@ -212,6 +214,7 @@ void add_figures(const PlanFigures& figures, ordered_json& head) {
   add("lower_bound", figures.lower_bound);
   add("solve_s", figures.solve_s);
   if (figures.perplexity_increase) add("perplexity_increase", figures.perplexity_increase);
+  if (figures.best_objective) add("best_objective", figures.best_objective);
 }
 
 ordered_json stage_json(const StagePlan& stage) {

@@ -72,6 +72,10 @@ TEST(Explain, ProofAndQualityWhereTheyAreKnown) {
              "by formula: 99 s, omega 0, 100 s with omega at its price; no plan is below 98 s (gap "
              "2.00 %)");
   EXPECT_HAS(two.text(), "promised quality: perplexity +1.23 % over 16 bit");
+  two.plan.figures.best_objective = 98.5;
+  EXPECT_HAS(two.text(),
+             "with omega at its price, and 98.5 s for one that the simulator found slower; no plan "
+             "is below 98 s (gap 0.51 %)");
 }
 
 }  // namespace

@@ -82,7 +82,8 @@ TEST(PlanJson, SizesAndComputedFieldsMayBeMissing) {
 
 TEST(PlanJson, FiguresOfASolverAreKept) {
   Plan plan = two_stages();
-  plan.figures = {"adabits", "cluster 3", 7, 12.5, std::nullopt, 0.25, 13.75, 13.7, 0.01, 0.004};
+  plan.figures = {"adabits", "cluster 3", 7,    12.5,  std::nullopt, 0.25,
+                  13.75,     13.7,        0.01, 0.004, 13.72};
   const std::string text = to_json(plan);
   const PlanFigures back = parse_plan(text, "p.json").figures;
   EXPECT_EQ(back.strategy, "adabits");
@@ -94,6 +95,7 @@ TEST(PlanJson, FiguresOfASolverAreKept) {
   EXPECT_EQ(back.objective, 13.75);
   EXPECT_EQ(back.lower_bound, 13.7);
   EXPECT_EQ(back.solve_s, 0.01);
+  EXPECT_EQ(back.best_objective, 13.72);
   EXPECT_HAS(text, "\"simulated_s\": null");
 }
 
