@@ -24,7 +24,8 @@ report=$PWD/build/tests.xml
 rm -f "$report"
 echo "== running the tests"
 status=0
-ctest --test-dir build --output-on-failure --parallel "$(nproc)" "${labels[@]}" \
+# Twice as many as there are cores: most tests wait for mpirun. Those about time run alone.
+ctest --test-dir build --output-on-failure --parallel $((2 * $(nproc))) "${labels[@]}" \
   --output-junit "$report" </dev/null || status=$?
 if [ "$slow" = 1 ]; then bash tests/fuzz/run.sh 60 || status=1; fi
 
