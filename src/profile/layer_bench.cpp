@@ -136,6 +136,7 @@ void LayerBench::fill(float* to, int64_t count) {
 }
 
 std::vector<ProductTiming> LayerBench::time_products(double end_s) {
+  if (backend_.product_kernels(*context_, setup_.activation) == ProductKernelSet{}) return {};
   const int64_t rows = setup_.sizes.max_rows;
   const Workspace& w = workspace_;
   std::vector<TimedProduct> products{{{}, w.normed, w.qkv},

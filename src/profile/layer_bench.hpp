@@ -42,7 +42,7 @@ class LayerBench {
   double run(int64_t times);
 
   /// The kernels that there are for the layers' products, timed until steady_seconds() is `end_s`.
-  /// Before it is run another step must be chosen.
+  /// Empty where a device has no choice of them. Before it is run another step must be chosen.
   std::vector<ProductTiming> time_products(double end_s);
 
  private:
