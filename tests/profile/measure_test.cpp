@@ -6,23 +6,11 @@
 #include "base/expect_error.hpp"
 #include "base/timer.hpp"
 #include "profile/fit.hpp"
+#include "profile/tiny_measure.hpp"
 #include "profile/visits.hpp"
 
 namespace llmpq {
 namespace {
-
-MeasureSetup small_setup() {
-  MeasureSetup setup;
-  setup.formats = {{Format::kBf16, ActivationType::kF32}, {Format::kW4, ActivationType::kInt8}};
-  setup.heads = {{Format::kBf16, ActivationType::kF32}};
-  setup.limits = {32, 8, 64};
-  setup.layers_per_rank = 2;
-  setup.memory_bytes = 256 << 20;
-  setup.budget_s = 1.5;
-  return setup;
-}
-
-ModelConfig tiny() { return load_model_config(std::string(LLMPQ_DATA) + "/tiny"); }
 
 Turns alone() {
   return Turns([](double value) { return value; });

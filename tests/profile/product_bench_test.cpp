@@ -6,7 +6,7 @@
 
 #include "base/timer.hpp"
 #include "profile/layer_bench.hpp"
-#include "profile/measure.hpp"
+#include "profile/tiny_measure.hpp"
 
 namespace llmpq {
 namespace {
@@ -72,15 +72,10 @@ class PretendedGpu final : public Backend {
   ProductKernelSet there_;
 };
 
-ModelConfig tiny() { return load_model_config(std::string(LLMPQ_DATA) + "/tiny"); }
-
-MeasureSetup small_setup() {
-  MeasureSetup setup;
-  setup.formats = {{Format::kBf16, ActivationType::kF32}, {Format::kW4, ActivationType::kInt8}};
-  setup.heads = {{Format::kBf16, ActivationType::kF32}};
+/// In which kernels are chosen.
+MeasureSetup choosing_setup() {
+  MeasureSetup setup = small_setup();
   setup.limits = {16, 8, 32};
-  setup.layers_per_rank = 2;
-  setup.memory_bytes = 256 << 20;
   setup.budget_s = 0.5;
   setup.choose_products = true;
   return setup;
@@ -154,16 +149,16 @@ TEST(ProductBench, ALayersFourProductsAreTimed) {
 TEST(ProductBench, LayersAreMeasuredWithTheKernelsThatWereChosen) {
   PretendedGpu gpu({ProductKernel::kFewRows, ProductKernel::kFewRowsAhead});
   gpu.seconds[static_cast<size_t>(ProductKernel::kFewRows)] = 4e-4;
-  const Measurements found = measured(gpu, small_setup());
+  const Measurements found = measured(gpu, choosing_setup());
   ASSERT_FALSE(found.products.empty());
   EXPECT_EQ(gpu.lines, found.products);
 }
 
 TEST(ProductBench, NothingIsTimedWhereNothingIsToBeChosen) {
   PretendedGpu one({ProductKernel::kFewRows});
-  EXPECT_TRUE(measured(one, small_setup()).products.empty()) << "a single kernel";
+  EXPECT_TRUE(measured(one, choosing_setup()).products.empty()) << "a single kernel";
   PretendedGpu gpu({ProductKernel::kFewRows, ProductKernel::kFewRowsAhead});
-  MeasureSetup setup = small_setup();
+  MeasureSetup setup = choosing_setup();
   setup.choose_products = false;
   gpu.lines = {{Format::kW4, 1, 1, 1, ProductKernel::kFewRowsAhead}};
   EXPECT_TRUE(measured(gpu, setup).products.empty());

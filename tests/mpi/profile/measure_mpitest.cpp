@@ -5,11 +5,12 @@
 #include "base/expect_error.hpp"
 #include "mpi_test_main.hpp"
 #include "profile/fit.hpp"
+#include "profile/tiny_measure.hpp"
 
 namespace llmpq {
 namespace {
 
-MeasureSetup small_setup() {
+MeasureSetup shared_setup() {
   MeasureSetup setup;
   setup.formats = {{Format::kW4, ActivationType::kInt8}};
   setup.heads = {{Format::kBf16, ActivationType::kF32}};
@@ -19,8 +20,6 @@ MeasureSetup small_setup() {
   return setup;
 }
 
-ModelConfig tiny() { return load_model_config(std::string(LLMPQ_DATA) + "/tiny"); }
-
 Turns turns_of(const Mpi& mpi) {
   return Turns([&](double value) { return mpi.max(value); });
 }
@@ -29,7 +28,7 @@ TEST(MeasureTogether, RanksMeasureAtTheSameTime) {
   const Mpi& mpi = test_mpi();
   const auto backend = make_cpu_backend(1, "auto");
   Turns turns = turns_of(mpi);
-  MeasureSetup setup = small_setup();
+  MeasureSetup setup = shared_setup();
   setup.limits.max_rows += 8 * mpi.rank();  // ranks may have different numbers of points
   const Measurements measured = measure(tiny(), setup, *backend, turns);
   EXPECT_FALSE(turns.over());
@@ -41,7 +40,7 @@ TEST(MeasureTogether, ARankThatMeasuresNothingWaits) {
   const auto backend = make_cpu_backend(1, "auto");
   Turns turns = turns_of(mpi);
   if (mpi.rank() == 0)
-    EXPECT_FALSE(measure(tiny(), small_setup(), *backend, turns).layer.empty());
+    EXPECT_FALSE(measure(tiny(), shared_setup(), *backend, turns).layer.empty());
   else
     turns.finish();
   EXPECT_FALSE(turns.over());
@@ -51,7 +50,7 @@ TEST(MeasureTogether, TheOthersLearnThatOneHasFailed) {
   const Mpi& mpi = test_mpi();
   const auto backend = make_cpu_backend(1, "auto");
   Turns turns = turns_of(mpi);
-  MeasureSetup setup = small_setup();
+  MeasureSetup setup = shared_setup();
   const bool last = mpi.rank() == mpi.size() - 1;
   if (last) setup.memory_bytes = 1000;
   if (last)
