@@ -63,6 +63,11 @@ struct AttentionItem {
   int32_t kv_head;
 };
 
+/// Of two rows of logits a and b, each below its largest: the sums of e^a, e^b and e^a (a - b).
+struct DivergenceSums {
+  double weight = 0, other_weight = 0, difference = 0;
+};
+
 struct KernelTable {
   void (*embed)(const EmbedArgs&, int64_t begin, int64_t end);                        ///< tokens
   void (*norm)(const NormArgs&, int64_t begin, int64_t end);                          ///< tokens
@@ -93,6 +98,9 @@ struct KernelTable {
   float (*largest)(const float* values, int64_t count);
   /// Logits that are not finite become kNever.
   void (*drop_nonfinite)(float* logits, int64_t count);
+  /// Sums over logits a and b [count] with their largest; not finite if one of the logits is not.
+  DivergenceSums (*divergence)(const float* a, float a_max, const float* b, float b_max,
+                               int64_t count);
   /// Element-wise functions, for the tests' use.
   void (*exp)(const float* x, int64_t count, float* y);
   void (*tanh)(const float* x, int64_t count, float* y);

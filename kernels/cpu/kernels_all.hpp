@@ -42,6 +42,7 @@ constexpr KernelTable kTable = {
     .round_to_f16 = round_to_f16_kernel,
     .largest = largest_kernel,
     .drop_nonfinite = drop_nonfinite_kernel,
+    .divergence = divergence_kernel,
     .exp = exp_kernel,
     .tanh = tanh_kernel,
     .erf = erf_kernel,

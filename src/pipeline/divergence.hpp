@@ -1,4 +1,4 @@
-// How far one model's next-token distribution is from another's. Plain arithmetic, in double.
+// How far one model's next-token distribution is from another's, row by row.
 #pragma once
 
 #include <span>
@@ -11,8 +11,9 @@ struct Divergence {
 };
 
 /// KL(p || q) = sum_i p_i (ln p_i - ln q_i) for p = softmax(reference), q = softmax(other), both
-/// [vocab] logits: exactly 0 for equal logits (Kullback and Leibler, 1951). Probabilities are right
-/// to 4e-7 of themselves, sums are double. Error(kModel) if a logit is not finite.
+/// [vocab] logits: exactly 0 for equal logits (Kullback and Leibler, 1951). e^x is right to 1.4e-7
+/// of itself, sums are double, and all instruction sets give the same bits. Error(kModel) if a
+/// logit is not finite.
 Divergence divergence_of(std::span<const float> reference, std::span<const float> other);
 
 }  // namespace llmpq

@@ -100,6 +100,37 @@ TEST(Sample, PassesOverAllLogitsLeaveNoneOut) {
     }
 }
 
+/// Against libm in double; what lies past the end of a row is left out.
+TEST(Sample, SumsOfADivergenceAreThePlainOnesWithTheSameBits) {
+  for (const int64_t count : {1, 15, 16, 17, 1000}) {
+    Random random(static_cast<uint64_t>(count));
+    const std::vector<float> a = random.vector(count + 16, 9.0f),
+                             b = random.vector(count + 16, 9.0f);
+    const float a_max = *std::max_element(a.begin(), a.begin() + count);
+    const float b_max = *std::max_element(b.begin(), b.begin() + count);
+    DivergenceSums wanted;
+    for (int64_t i = 0; i < count; ++i) {
+      const double below = a[i] - a_max, other_below = b[i] - b_max;
+      wanted.weight += std::exp(below);
+      wanted.other_weight += std::exp(other_below);
+      wanted.difference += std::exp(below) * (below - other_below);
+    }
+    const auto sums_of = [&](Isa isa) {
+      return kernels(isa).divergence(a.data(), a_max, b.data(), b_max, count);
+    };
+    const DivergenceSums first = sums_of(Isa::kPlain);
+    EXPECT_NEAR(first.weight, wanted.weight, 2e-7 * wanted.weight) << count;
+    EXPECT_NEAR(first.other_weight, wanted.other_weight, 2e-7 * wanted.other_weight) << count;
+    EXPECT_NEAR(first.difference, wanted.difference, 2e-7 * 18 * wanted.weight) << count;
+    for (const Isa isa : available_isas()) {
+      const DivergenceSums sums = sums_of(isa);
+      EXPECT_EQ(sums.weight, first.weight) << name(isa) << " " << count;
+      EXPECT_EQ(sums.other_weight, first.other_weight) << name(isa) << " " << count;
+      EXPECT_EQ(sums.difference, first.difference) << name(isa) << " " << count;
+    }
+  }
+}
+
 TEST(Sample, ARowDoesNotDependOnItsNeighbours) {
   Random random(17);
   const SampleCase all = random_case(random, 60, 300, 5);

@@ -63,10 +63,36 @@ TEST(Divergence, StaysFiniteWhereAProbabilityVanishes) {
   EXPECT_NEAR(divergence_of(q, p).nats, std::log(2.0), 1e-12);
 }
 
+/// Wherever it lies: blocks of the vocabulary are looked at one after the other.
+TEST(Divergence, OfEqualLogitsTheFirstIsTheLikeliest) {
+  for (const size_t top : {0u, 1u, 1023u, 1024u, 2999u}) {
+    std::vector<float> logits(3000, -1.0f);
+    logits[top] = 5;
+    EXPECT_TRUE(divergence_of(logits, logits).same_top) << top;
+    std::vector<float> earlier = logits;
+    earlier[top / 2] = 5;
+    EXPECT_EQ(divergence_of(logits, earlier).same_top, top / 2 == top) << top;
+    if (top + 1 == logits.size()) continue;
+    std::vector<float> later = logits;
+    later.back() = 5;
+    EXPECT_TRUE(divergence_of(logits, later).same_top) << top;
+  }
+}
+
 TEST(Divergence, RefusesWhatIsNoDistribution) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
   const std::vector<float> good{0, 1}, bad{0, std::numeric_limits<float>::quiet_NaN()};
   EXPECT_ERROR(divergence_of(good, bad), Exit::kModel, "a logit is nan");
   EXPECT_ERROR(divergence_of(bad, good), Exit::kModel, "a logit is nan");
+  for (const float value : {infinity, -infinity})
+    for (const size_t at : {0u, 1u, 1500u}) {
+      std::vector<float> row(2000, 1.0f), broken = row;
+      broken[at] = value;
+      EXPECT_ERROR(divergence_of(row, broken), Exit::kModel, "inf: there is no distribution");
+      EXPECT_ERROR(divergence_of(broken, row), Exit::kModel, "inf: there is no distribution");
+    }
+  const std::vector<float> far{3e38f, -3e38f};
+  EXPECT_ERROR(divergence_of(good, far), Exit::kModel, "further apart than floats reach");
 }
 
 }  // namespace
