@@ -3,14 +3,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <thread>
+#include <span>
 
 #include "base/file.hpp"
 #include "base/hash.hpp"
-#include "base/link_mpi.hpp"
 #include "base/log.hpp"
+#include "base/pieces.hpp"
 #include "kernels/check.hpp"
 #include "layer/memory.hpp"
 #include "plan/describe.hpp"
@@ -20,7 +19,6 @@ namespace {
 
 constexpr int64_t kWindow = 2048;  ///< tokens of a calibration text at most
 constexpr int kTag = 9;            ///< transfers and clocks have 7 and 8
-constexpr int64_t kMessageBytes = int64_t{1} << 30;
 
 /// Consecutive windows of the text.
 Texts file_texts(const Job& job, const Input& input, int64_t window) {
@@ -57,32 +55,21 @@ Texts broadcast_texts(const Mpi& mpi, const Texts& mine) {
   return texts;
 }
 
-void pause() { std::this_thread::sleep_for(std::chrono::microseconds(200)); }
-
-/// The hidden states go from one rank to another, in pieces.
+/// The hidden states go from one rank to another.
 void send_hidden(const Mpi& mpi, int to, std::vector<float>& hidden) {
-  const auto link = make_mpi_link_out(mpi, to, kTag);
-  const auto* const bytes = reinterpret_cast<const std::byte*>(hidden.data());
-  const auto total = static_cast<int64_t>(hidden.size() * sizeof(float));
-  for (int64_t begin = 0; begin < total; begin += kMessageBytes) {
-    link->start({bytes + begin, bytes + std::min(total, begin + kMessageBytes)});
-    while (link->finish() > 0) pause();
-  }
+  const auto bytes = std::as_bytes(std::span(hidden));
+  send_pieces(mpi, to, kTag, std::ssize(bytes), [&](int64_t begin, std::span<std::byte> piece) {
+    std::memcpy(piece.data(), bytes.data() + begin, piece.size());
+  });
   hidden = {};
 }
 
 void receive_hidden(const Mpi& mpi, int from, std::vector<float>& hidden) {
-  const auto link = make_mpi_link_in(mpi, from, kTag, kMessageBytes);
-  auto* const bytes = reinterpret_cast<std::byte*>(hidden.data());
-  for (size_t filled = 0; filled < hidden.size() * sizeof(float);) {
-    link->post();
-    if (const auto message = link->take()) {
-      std::memcpy(bytes + filled, message->data(), message->size());
-      filled += message->size();
-    } else {
-      pause();
-    }
-  }
+  const auto bytes = std::as_writable_bytes(std::span(hidden));
+  receive_pieces(mpi, from, kTag, std::ssize(bytes),
+                 [&](int64_t begin, std::span<const std::byte> piece) {
+                   std::memcpy(bytes.data() + begin, piece.data(), piece.size());
+                 });
 }
 
 }  // namespace
