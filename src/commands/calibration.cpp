@@ -72,6 +72,18 @@ void receive_hidden(const Mpi& mpi, int from, std::vector<float>& hidden) {
                  });
 }
 
+/// On a CPU. The layer that is being rounded is there in 16 bits besides; when the head comes, that
+/// one is gone.
+int64_t weights_while_calibrated(const StageSetup& setup, const ModelConfig& config) {
+  constexpr auto kCpu = BackendKind::kCpu;
+  const StagePlan& stage = setup.plan;
+  int64_t bytes = stage.layer_begin == 0 ? embedding_bytes(config, kCpu) : 0;
+  for (const Format format : stage.formats) bytes += layer_bytes(config, format, kCpu);
+  const int64_t head =
+      stage.layer_end == config.layers ? head_bytes(config, setup.head_format, kCpu) : 0;
+  return bytes + std::max(head, layer_bytes(config, format_16bit(config), kCpu));
+}
+
 }  // namespace
 
 Texts prompt_texts(const Job& job, const Input& input, const FeedSetup& setup, int64_t window,
@@ -154,11 +166,10 @@ void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
   }
 }
 
-void check_calibration_fits(const StagePlan& stage, const ModelConfig& config,
+void check_calibration_fits(const StageSetup& setup, const ModelConfig& config,
                             const CalibrationState& state, const RankReport& rank) {
   if (rank.backend != BackendKind::kCpu) return;  // there the host has other memory
-  int64_t weights = layer_bytes(config, format_16bit(config), rank.backend);
-  for (const Format format : stage.formats) weights += layer_bytes(config, format, rank.backend);
+  const int64_t weights = weights_while_calibrated(setup, config);
   const int64_t besides = calibration_bytes(config, tokens_in(state.texts), rank.threads);
   CHECK(weights + besides <= rank.memory_bytes, Exit::kNoPlan,
         "--quantizer gptq needs {} on rank {} while layers are loaded, {} of it for calibrating, "

@@ -9,6 +9,7 @@
 #include "commands/prepare.hpp"
 #include "plan/plan.hpp"
 #include "stage/calibration.hpp"
+#include "stage/stage.hpp"
 
 namespace llmpq {
 
@@ -35,9 +36,9 @@ int64_t end_of_integers(const Plan& plan);
 void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
                   const std::function<void(CalibrationState* state)>& load);
 
-/// Error(kNoPlan) if a CPU rank's memory does not hold its stage's weights and what calibrating
-/// takes while they are loaded.
-void check_calibration_fits(const StagePlan& stage, const ModelConfig& config,
+/// Error(kNoPlan) if a CPU rank's memory does not hold its stage's weights, embedding and head
+/// among them, and what calibrating takes while they are loaded.
+void check_calibration_fits(const StageSetup& setup, const ModelConfig& config,
                             const CalibrationState& state, const RankReport& rank);
 
 }  // namespace llmpq

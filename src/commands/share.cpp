@@ -70,7 +70,7 @@ void load_stage(const Mpi& mpi, const ShareSetup& from, Share& share, Calibratio
   std::optional<Calibration> calibration;
   if (state) {
     const RankReport& rank = from.machines.inventory.at(static_cast<size_t>(mpi.rank()));
-    check_calibration_fits(setup.plan, config, *state, rank);
+    check_calibration_fits(setup, config, *state, rank);
     calibration.emplace(CalibrationSetup{.checkpoint = *from.input.checkpoint,
                                          .end_layer = end_of_integers(plan),
                                          .max_model_len = from.input.max_model_len,
