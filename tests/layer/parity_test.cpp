@@ -2,7 +2,10 @@
 // what is in them and how they were made).
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "input/checkpoint.hpp"
+#include "input/families.hpp"
 #include "parity.hpp"
 #include "reference_model.hpp"
 #include "test_model.hpp"
@@ -100,7 +103,14 @@ TEST_P(Parity, ChunksDoNotMatter) {
 INSTANTIATE_TEST_SUITE_P(Fixtures, Parity, ::testing::ValuesIn(fixture_names()),
                          [](const auto& test) { return test.param; });
 
-TEST(ParityFixtures, AreAllThere) { EXPECT_GE(fixture_names().size(), 25u); }
+TEST(ParityFixtures, EachFamilyHasOne) {
+  EXPECT_GE(fixture_names().size(), 25u);
+  std::set<std::string> seen;
+  for (const std::string& name : fixture_names())
+    seen.insert(open_checkpoint(fixtures() / name)->config().family);
+  for (const Family& family : families())
+    EXPECT_TRUE(seen.contains(std::string(family.name))) << family.name;
+}
 
 }  // namespace
 }  // namespace llmpq
