@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/log.hpp"
 #include "commands/decide.hpp"
@@ -48,12 +49,17 @@ int run_eval(const Job& job) {
   EvalReport report;
   report.formats = run_lengths(layer_formats(plan));
   Reference reference;
-  if (job.divergence) reference = score_reference(work);
-  ScoringRun run{
-      .job = job, .input = input, .machines = machines, .plan = plan, .windows = work.windows};
-  report.divergence.resize(work.windows.size());
-  if (job.divergence)
-    run.logits = compare_with(reference, report.divergence, input.checkpoint->config().vocab);
+  if (job.divergence) reference = score_reference(work, plan);
+  std::optional<Comparison> comparison;
+  if (reference.logits)
+    comparison.emplace(*reference.logits,
+                       machines.inventory.at(static_cast<size_t>(mpi.rank())).threads);
+  const ScoringRun run{.job = job,
+                       .input = input,
+                       .machines = machines,
+                       .plan = plan,
+                       .windows = work.windows,
+                       .logits_observer = comparison ? &*comparison : nullptr};
   Share share = load_share(mpi, {.job = job, .input = input, .machines = machines, .plan = plan});
   if (!job.text.empty()) report.scores = score_windows(mpi, share, run);
   if (!job.tasks.empty()) report.outcomes = answer_tasks(work, share, plan);

@@ -2,9 +2,11 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <string>
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/pieces.hpp"
 #include "commands/decide.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
@@ -12,6 +14,8 @@
 
 namespace llmpq {
 namespace {
+
+constexpr int kTag = 10;  ///< calibration has 9
 
 /// The job without anything that loses quality; f32 that it asks for stays.
 Job reference_job(const Job& job, const ModelConfig& config) {
@@ -65,11 +69,66 @@ std::filesystem::path temporary_folder() {
   return folder;
 }
 
-int64_t scored_tokens(const std::vector<ScoreWindow>& windows) {
+/// Rank 0's count of what is scored, on every rank. Collective.
+int64_t scored_tokens(const EvalWork& work) {
   int64_t tokens = 0;
-  for (const ScoreWindow& window : windows)
+  for (const ScoreWindow& window : work.windows)
     tokens += std::ssize(window.tokens) - window.scored_from;
-  return tokens;
+  return std::stoll(work.mpi.broadcast(std::to_string(tokens)));
+}
+
+/// The rank that has the logits.
+int last_rank(const Plan& plan) { return plan.pipelines.at(0).stages.back().ranks.at(0); }
+
+/// What this rank's disk refuses is told with rank and host: each has folders of its own.
+LogitsFile make_file(const Mpi& mpi, int64_t rows, int64_t vocab) {
+  try {
+    return {temporary_folder(), rows, vocab};
+  } catch (const Error& error) {
+    fail(error.code(), "rank {} on {}: {}", mpi.rank(), mpi.host(), error.what());
+  }
+}
+
+/// Files on the ranks that will write one: before anything is computed, so that a disk without room
+/// is told at once. Collective.
+std::optional<LogitsFile> make_files(const EvalWork& work, int first, int then) {
+  const int64_t rows = scored_tokens(work), vocab = work.input.checkpoint->config().vocab;
+  std::optional<LogitsFile> file;
+  work.mpi.agreed([&] {
+    const int rank = work.mpi.rank();
+    if (rank != first && rank != then) return;
+    file.emplace(make_file(work.mpi, rows, vocab));
+    if (rank == first)
+      log_info("the unquantized model first: its logits wait in {} ({})", file->folder().string(),
+               bytes_text(logits_file_bytes(rows, vocab)));
+  });
+  return file;
+}
+
+class Keeper : public LogitsObserver {
+ public:
+  explicit Keeper(LogitsFile& file) : file_(file) {}
+  void see_logits(std::span<const float> logits, StepResult&) override {
+    file_.append(std::as_bytes(logits));
+  }
+
+ private:
+  LogitsFile& file_;
+};
+
+/// From one rank's disk to another's.
+void move_logits(const Mpi& mpi, int from, int to, std::optional<LogitsFile>& file) {
+  if (from == to) return;
+  or_abort(mpi, [&] {
+    if (mpi.rank() == from) {
+      send_pieces(mpi, to, kTag, file->bytes(),
+                  [&](int64_t begin, std::span<std::byte> piece) { file->read(begin, piece); });
+      file.reset();
+    }
+    if (mpi.rank() == to)
+      receive_pieces(mpi, from, kTag, file->bytes(),
+                     [&](int64_t, std::span<const std::byte> piece) { file->append(piece); });
+  });
 }
 
 }  // namespace
@@ -81,47 +140,45 @@ void check_reference(const Job& job, const Input& input) {
         job.model.string(), describe(*input.checkpoint->stored()));
 }
 
-Reference score_reference(const EvalWork& work) {
-  const ModelConfig& config = work.input.checkpoint->config();
-  const Job job = reference_job(work.job, config);
+Reference score_reference(const EvalWork& work, const Plan& judged) {
+  const Mpi& mpi = work.mpi;
+  const Job job = reference_job(work.job, work.input.checkpoint->config());
   const ReferenceInput as_reference(work, job);
   const Plan plan = reference_plan(work, job);
+  const int from = last_rank(plan), to = last_rank(judged);
   Reference reference;
-  work.mpi.agreed([&] {
-    if (work.mpi.rank() != 0) return;
-    const std::filesystem::path folder = temporary_folder();
-    const int64_t rows = scored_tokens(work.windows);
-    reference.logits.emplace(folder, rows, config.vocab);
-    log_info("the unquantized model first: its logits wait in {} ({})", folder.string(),
-             bytes_text(logits_file_bytes(rows, config.vocab)));
-  });
-  const auto keep = [&](size_t, std::span<const float> logits) {
-    reference.logits->append(logits);
-  };
-  reference.scores = score_windows(work.mpi, {.job = job,
-                                              .input = work.input,
-                                              .machines = work.machines,
-                                              .plan = plan,
-                                              .windows = work.windows,
-                                              .logits = {keep, config.vocab}});
+  reference.logits = make_files(work, from, to);
+  std::optional<Keeper> keeper;
+  if (mpi.rank() == from) keeper.emplace(*reference.logits);
+  reference.scores = score_windows(mpi, {.job = job,
+                                         .input = work.input,
+                                         .machines = work.machines,
+                                         .plan = plan,
+                                         .windows = work.windows,
+                                         .logits_observer = keeper ? &*keeper : nullptr});
+  move_logits(mpi, from, to, reference.logits);
   return reference;
 }
 
-LogitsWish compare_with(Reference& reference, std::vector<WindowDivergence>& divergence,
-                        int64_t vocab) {
-  const auto compare = [&reference, &divergence, vocab](size_t window,
-                                                        std::span<const float> logits) {
-    const auto width = static_cast<size_t>(vocab);
-    const size_t rows = logits.size() / width;
-    const std::vector<float> wanted = reference.logits->next(static_cast<int64_t>(rows));
-    for (size_t row = 0; row < rows; ++row) {
-      const Divergence found = divergence_of(std::span(wanted).subspan(row * width, width),
-                                             logits.subspan(row * width, width));
-      divergence[window].nats += found.nats;
-      divergence[window].same_top += found.same_top;
+Comparison::Comparison(const LogitsFile& reference, int threads)
+    : reference_(reference), pool_(threads), wanted_(static_cast<size_t>(pool_.threads())) {}
+
+void Comparison::see_logits(std::span<const float> logits, StepResult& result) {
+  const auto vocab = static_cast<size_t>(reference_.vocab());
+  const size_t rows = logits.size() / vocab, before = result.divergences.size();
+  result.divergences.resize(before + rows);
+  result.same_tops.resize(before + rows);
+  pool_.parallel_for(static_cast<int64_t>(rows), 1, [&](int64_t begin, int64_t end, int thread) {
+    std::vector<float>& wanted = wanted_[static_cast<size_t>(thread)];
+    wanted.resize(vocab);
+    for (auto row = static_cast<size_t>(begin); row < static_cast<size_t>(end); ++row) {
+      reference_.read_row(next_row_ + static_cast<int64_t>(row), wanted);
+      const Divergence found = divergence_of(wanted, logits.subspan(row * vocab, vocab));
+      result.divergences[before + row] = found.nats;
+      result.same_tops[before + row] = found.same_top;
     }
-  };
-  return {compare, vocab};
+  });
+  next_row_ += static_cast<int64_t>(rows);
 }
 
 }  // namespace llmpq

@@ -27,18 +27,17 @@ Json to_json(const std::optional<double>& error) { return error ? Json(*error) :
 template <typename Sum>
 Estimate mean_by_window(const EvalReport& report, Sum sum) {
   std::vector<GroupSum> groups;
-  for (size_t i = 0; i < report.scores.size(); ++i)
-    groups.push_back({static_cast<double>(sum(report.divergence[i])),
-                      static_cast<double>(report.scores[i].tokens)});
+  for (const WindowScore& window : report.scores)
+    groups.push_back({static_cast<double>(sum(window)), static_cast<double>(window.tokens)});
   return mean_of_groups(groups);
 }
 
 Estimate nats_of(const EvalReport& report) {
-  return mean_by_window(report, [](const WindowDivergence& window) { return window.nats; });
+  return mean_by_window(report, [](const WindowScore& window) { return window.divergence; });
 }
 
 Estimate same_top_of(const EvalReport& report) {
-  return mean_by_window(report, [](const WindowDivergence& window) { return window.same_top; });
+  return mean_by_window(report, [](const WindowScore& window) { return window.same_top; });
 }
 
 /// The perplexity's over the reference's, less one.

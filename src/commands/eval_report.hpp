@@ -15,7 +15,6 @@ struct EvalReport {
   std::string formats;                 ///< of the plan's layers
   std::vector<WindowScore> scores;     ///< by window; empty without a text
   std::vector<WindowScore> reference;  ///< the unquantized model's; empty without --divergence
-  std::vector<WindowDivergence> divergence;
   std::vector<Task> tasks;
   std::vector<TaskOutcome> outcomes;  ///< by task
 };

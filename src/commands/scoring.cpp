@@ -55,14 +55,17 @@ std::vector<WindowScore> score_windows(const Mpi& mpi, const ScoringRun& run) {
 }
 
 std::vector<WindowScore> score_windows(const Mpi& mpi, Share& share, const ScoringRun& run) {
-  if (share.stage) share.stage->observe(run.observer);
+  if (share.stage) {
+    share.stage->observe(run.observer);
+    share.stage->observe_logits(run.logits_observer);
+  }
   std::vector<WindowScore> scores;
   or_abort(mpi, [&] {
     Bell bell;
     std::optional<Scorer> scorer;
     if (mpi.rank() == 0)
       scorer.emplace(scheduler_config(run.plan), make_driver_links(mpi, run.plan.pipelines[0]),
-                     run.windows, run.logits);
+                     run.windows);
     run_share(
         mpi, share, run.plan,
         {.bell = bell, .conductor = scorer ? &*scorer : nullptr, .tick = {}, .timeline = nullptr});

@@ -11,6 +11,7 @@
 #include "commands/share.hpp"
 #include "layer/observer.hpp"
 #include "pipeline/score.hpp"
+#include "stage/logits_observer.hpp"
 
 namespace llmpq {
 
@@ -28,8 +29,8 @@ Job scoring_job(const Job& job, std::vector<Format> formats);
 /// Tells the planner what the windows ask for: called on rank 0 before decide().
 void measure_windows(const std::vector<ScoreWindow>& windows, Input& input);
 
-/// A plan to score windows with. `windows` and `logits` are rank 0's; `observer` sees what this
-/// rank's stage does and may be null.
+/// A plan to score windows with. `windows` are rank 0's; the observers see what this rank's stage
+/// does and may be null.
 struct ScoringRun {
   const Job& job;
   const Input& input;
@@ -37,7 +38,7 @@ struct ScoringRun {
   const Plan& plan;
   const std::vector<ScoreWindow>& windows;
   LayerObserver* observer = nullptr;
-  LogitsWish logits = {};
+  LogitsObserver* logits_observer = nullptr;
 };
 /// Loads the plan's layers, scores, and gives the memory back. The scores by window on rank 0,
 /// nothing elsewhere. Collective; what fails during the run ends all ranks.

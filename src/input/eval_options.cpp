@@ -24,8 +24,8 @@ std::vector<Option> eval_options() {
        "Also compare with the unquantized model: mean Kullback-Leibler divergence of the next "
        "token's distribution, share of tokens of which both find the same one the likeliest, "
        "increase of the perplexity. That model (16-bit weights, head and KV cache; f32 where the "
-       "job asks for it) runs first, on the same ranks; its logits wait in a file in $TMPDIR, 4 "
-       "bytes for each scored token and entry of the vocabulary.",
+       "job asks for it) runs first, on the same ranks; its logits wait in a file in $TMPDIR on "
+       "the host of the last stage, 4 bytes for each scored token and entry of the vocabulary.",
        flag(&Job::divergence)},
       {"tasks", group, kEval, "FILE",
        "JSONL of tasks: prompt (or messages, with --chat), answer (or answers), kind. Greedy "

@@ -54,8 +54,8 @@ int64_t logits_file_bytes(int64_t rows, int64_t vocab) {
 }
 
 LogitsFile::LogitsFile(const std::filesystem::path& folder, int64_t rows, int64_t vocab)
-    : folder_(folder), row_bytes_(logits_file_bytes(1, vocab)) {
-  check_room(folder, logits_file_bytes(rows, vocab));
+    : folder_(folder), vocab_(vocab), bytes_(logits_file_bytes(rows, vocab)) {
+  check_room(folder, bytes_);
   descriptor_ = nameless_file(folder);
 }
 
@@ -68,31 +68,29 @@ LogitsFile::LogitsFile(LogitsFile&& other) noexcept { *this = std::move(other); 
 LogitsFile& LogitsFile::operator=(LogitsFile&& other) noexcept {
   folder_.swap(other.folder_);
   std::swap(descriptor_, other.descriptor_);
-  row_bytes_ = other.row_bytes_;
+  vocab_ = other.vocab_;
+  bytes_ = other.bytes_;
   written_ = other.written_;
-  read_ = other.read_;
   return *this;
 }
 
-void LogitsFile::append(std::span<const float> rows) {
-  const auto bytes = std::as_bytes(rows);
-  move_all(folder_, std::ssize(bytes), [&](int64_t done, size_t left) {
-    return pwrite(descriptor_, bytes.data() + done, left, written_ + done);
+void LogitsFile::append(std::span<const std::byte> rows) {
+  move_all(folder_, std::ssize(rows), [&](int64_t done, size_t left) {
+    return pwrite(descriptor_, rows.data() + done, left, written_ + done);
   });
-  written_ += std::ssize(bytes);
+  written_ += std::ssize(rows);
 }
 
-std::vector<float> LogitsFile::next(int64_t rows) {
-  const int64_t bytes = rows * row_bytes_;
-  CHECK(read_ + bytes <= written_, Exit::kInternal, "row {} of the logits is wanted, there are {}",
-        read_ / row_bytes_ + rows, written_ / row_bytes_);
-  std::vector<float> values(static_cast<size_t>(bytes) / sizeof(float));
-  auto* const start = reinterpret_cast<std::byte*>(values.data());
-  move_all(folder_, bytes, [&](int64_t done, size_t left) {
-    return pread(descriptor_, start + done, left, read_ + done);
+void LogitsFile::read(int64_t begin, std::span<std::byte> to) const {
+  CHECK(begin + std::ssize(to) <= written_, Exit::kInternal,
+        "byte {} of the logits is wanted, there are {}", begin + std::ssize(to), written_);
+  move_all(folder_, std::ssize(to), [&](int64_t done, size_t left) {
+    return pread(descriptor_, to.data() + done, left, begin + done);
   });
-  read_ += bytes;
-  return values;
+}
+
+void LogitsFile::read_row(int64_t row, std::span<float> to) const {
+  read(logits_file_bytes(row, vocab_), std::as_writable_bytes(to));
 }
 
 }  // namespace llmpq

@@ -9,8 +9,6 @@ class Conductor {
   virtual ~Conductor() = default;
   /// Moves what can be moved; true if something was. Sends the stop message when all is done.
   virtual bool poll() = 0;
-  /// Large messages are on their way to rank 0: MPI moves them only while it is called.
-  virtual bool transferring() const { return false; }
   /// All work is done and the stop messages are sent.
   virtual bool done() const = 0;
 };

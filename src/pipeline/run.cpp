@@ -14,9 +14,9 @@ namespace {
 // each look takes some 15 us from the computing threads where they use all cores, and makes all of
 // them wait for one. So a wait is prolonged by a sixteenth at most, or by half a millisecond. The
 // bell ends the sleep at once when the rank's own threads have something, and a rank that is alone
-// hears from nobody else: it soon stops looking. While activations or logits are on their way, Open
-// MPI moves some fragments of 32 KiB with each call: sleeping longer would be what limits their
-// speed, and Linux's usual 50 us of slack as well.
+// hears from nobody else: it soon stops looking. While activations are on their way, Open MPI moves
+// some fragments of 32 KiB with each call: sleeping longer would be what limits their speed, and
+// Linux's usual 50 us of slack as well.
 constexpr int kTransferSleep_us = 5;
 constexpr unsigned long kTimerSlack_ns = 1000;
 constexpr int kShortestSleep_us = 20;
@@ -51,7 +51,7 @@ void run_loop(Worker* worker, Conductor* conductor, Bell& bell, bool alone,
       idle.restart();
       continue;
     }
-    if ((worker && worker->transferring()) || (conductor && conductor->transferring())) {
+    if (worker && worker->transferring()) {
       bell.wait(std::chrono::microseconds(kTransferSleep_us));
       continue;
     }

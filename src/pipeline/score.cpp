@@ -1,7 +1,6 @@
 #include "pipeline/score.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "kernels/check.hpp"
@@ -9,13 +8,14 @@
 namespace llmpq {
 namespace {
 
-constexpr int64_t kLogitsBytes = int64_t{16} << 20;  ///< of a chunk
-
 int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Rows whose logits come back in one message.
-int64_t most_rows_with_logits(int64_t vocab) {
-  return std::max<int64_t>(1, kLogitsBytes / (vocab * int64_t{sizeof(float)}));
+/// Token by token, so that the sums do not depend on how a window was cut.
+void add(const StepResult& result, WindowScore& score) {
+  for (const float logprob : result.scores) score.log_likelihood += logprob;
+  score.tokens += std::ssize(result.scores);
+  for (const double nats : result.divergences) score.divergence += nats;
+  for (const uint8_t same : result.same_tops) score.same_top += same;
 }
 
 }  // namespace
@@ -35,18 +35,12 @@ std::vector<ScoreWindow> make_windows(std::span<const int32_t> tokens, int64_t w
 }
 
 Scorer::Scorer(const SchedulerConfig& config, DriverLinks links,
-               const std::vector<ScoreWindow>& windows, LogitsWish logits)
+               const std::vector<ScoreWindow>& windows)
     : config_(config),
       links_(std::move(links)),
       windows_(windows),
-      logits_(std::move(logits)),
       scores_(windows.size()),
-      chunk_rows_(std::min(config.prefill_tokens, max_step_samples(config))),
-      most_under_way_(std::numeric_limits<int64_t>::max()) {
-  if (logits_.take) {
-    chunk_rows_ = std::min(chunk_rows_, most_rows_with_logits(logits_.vocab));
-    most_under_way_ = config.stages + 2;
-  }
+      chunk_rows_(std::min(config.prefill_tokens, max_step_samples(config))) {
   size_t longest = 1;
   for (const ScoreWindow& window : windows) longest = std::max(longest, window.tokens.size());
   blocks_per_window_ = ceil_divide(static_cast<int64_t>(longest), config.kv_block_tokens);
@@ -84,13 +78,12 @@ Step Scorer::chunk_of(size_t window, int32_t slot, int64_t position, int64_t row
     step.block_table.push_back(static_cast<int32_t>(slot * blocks_per_window_ + block));
   step.ranges.push_back({static_cast<int64_t>(window), static_cast<int32_t>(rows),
                          static_cast<int32_t>(position), blocks, false});
-  step.wants_logits = logits_.take != nullptr;
   return step;
 }
 
 bool Scorer::send_next() {
   bool moved = false;
-  while (next_window_ < windows_.size() && std::ssize(under_way_) < most_under_way_) {
+  while (next_window_ < windows_.size()) {
     if (next_position_ == 0) {
       if (free_slots_.empty()) break;
       slot_ = free_slots_.front();
@@ -122,9 +115,7 @@ bool Scorer::receive() {
     CHECK(!under_way_.empty(), Exit::kInternal, "step {} came back twice", result.id);
     const UnderWay chunk = under_way_.front();
     under_way_.pop_front();
-    for (float score : result.scores) scores_[chunk.window].log_likelihood += score;
-    scores_[chunk.window].tokens += static_cast<int64_t>(result.scores.size());
-    if (logits_.take && !result.scores.empty()) logits_.take(chunk.window, result.logits);
+    add(result, scores_[chunk.window]);
     if (chunk.last) free_slots_.push_back(chunk.slot);
     moved = true;
   }

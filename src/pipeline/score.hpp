@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -21,10 +20,13 @@ struct ScoreWindow {
   int64_t scored_from = 1;
 };
 
-/// What came out for one window: natural log-likelihood of its scored tokens.
+/// What came out for one window, summed over its scored tokens.
 struct WindowScore {
-  double log_likelihood = 0;
+  double log_likelihood = 0;  ///< natural
   int64_t tokens = 0;
+  // Where the last stage has another model's distributions to compare with (LogitsObserver):
+  double divergence = 0;  ///< nats
+  int64_t same_top = 0;   ///< tokens for which both find the same one the likeliest
 };
 
 /// Windows of at most `window` tokens that begin every `stride` tokens; each token is scored once,
@@ -33,23 +35,13 @@ struct WindowScore {
 std::vector<ScoreWindow> make_windows(std::span<const int32_t> tokens, int64_t window,
                                       int64_t stride);
 
-/// Who wants to see the distributions themselves. Called on the MPI thread with logits [rows,
-/// vocab] of the next scored tokens: windows in order, tokens in order.
-struct LogitsWish {
-  std::function<void(size_t window, std::span<const float> logits)> take;  ///< empty: nobody
-  int64_t vocab = 0;
-};
-
 class Scorer : public Conductor {
  public:
   /// Windows must fit into the pipeline's blocks one by one; as many as fit are under way at once.
-  /// Where logits are wanted, chunks are small and few under way, so that memory stays bounded:
-  /// some 16 MiB of logits for each stage, and for two chunks more.
-  Scorer(const SchedulerConfig& config, DriverLinks links, const std::vector<ScoreWindow>& windows,
-         LogitsWish logits = {});
+  /// All stages see windows in order, and the tokens of a window in order.
+  Scorer(const SchedulerConfig& config, DriverLinks links, const std::vector<ScoreWindow>& windows);
 
   bool poll() override;
-  bool transferring() const override { return logits_.take && links_.results->under_way() > 0; }
   bool done() const override { return stopped_ && sending_ == 0; }
   /// By window, complete when done().
   const std::vector<WindowScore>& scores() const { return scores_; }
@@ -63,10 +55,8 @@ class Scorer : public Conductor {
   SchedulerConfig config_;
   DriverLinks links_;
   const std::vector<ScoreWindow>& windows_;
-  LogitsWish logits_;
   std::vector<WindowScore> scores_;
-  int64_t chunk_rows_;      ///< of a step: all its rows may be scored
-  int64_t most_under_way_;  ///< steps
+  int64_t chunk_rows_;  ///< of a step: all its rows may be scored
   int64_t blocks_per_window_ = 0;
   std::deque<int32_t> free_slots_;  ///< ranges of blocks, one per window under way
   struct UnderWay {

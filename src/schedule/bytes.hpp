@@ -15,7 +15,7 @@
 
 namespace llmpq {
 
-/// Lists of these are copied as they lie in memory: logits are many.
+/// Lists of these are copied as they lie in memory.
 template <typename T>
 constexpr bool kAsInMemory = std::endian::native == std::endian::little&& std::is_arithmetic_v<T> &&
                              !std::is_same_v<T, bool>;
@@ -30,6 +30,7 @@ class ByteWriter {
   }
   void put(bool value) { put(static_cast<uint8_t>(value)); }
   void put(float value) { put(std::bit_cast<uint32_t>(value)); }
+  void put(double value) { put(std::bit_cast<uint64_t>(value)); }
   /// The length, then the elements.
   template <typename T>
   void put(const std::vector<T>& values) {
@@ -74,6 +75,11 @@ class ByteReader {
     uint32_t bits = 0;
     get(bits);
     value = std::bit_cast<float>(bits);
+  }
+  void get(double& value) {
+    uint64_t bits = 0;
+    get(bits);
+    value = std::bit_cast<double>(bits);
   }
   template <typename T>
   requires std::is_arithmetic_v<T>

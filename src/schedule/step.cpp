@@ -36,7 +36,8 @@ constexpr size_t kStartBytes = 8 + 4 + 8 + 4 + 10 * 4 + 1 + 8 + 1;
 template <typename R, typename Archive>
 void result_fields(R& result, Archive&& archive) {
   archive(result.id, result.sequences, result.tokens, result.logprobs, result.top_counts,
-          result.top_token_ids, result.top_logprobs, result.scores, result.logits);
+          result.top_token_ids, result.top_logprobs, result.scores, result.divergences,
+          result.same_tops);
 }
 
 void put_seed(ByteWriter& writer, const std::optional<uint64_t>& seed) {
@@ -88,7 +89,7 @@ std::vector<std::byte> pack(const Step& step) {
   ByteWriter writer;
   const auto put = [&](const auto&... fields) { (writer.put(fields), ...); };
   put(step.id, step.pipeline, static_cast<uint8_t>(step.kind), step.lane, step.tokens,
-      step.block_table, step.targets, step.wants_logits, step.ends);
+      step.block_table, step.targets, step.ends);
   writer.put(static_cast<uint64_t>(step.ranges.size()));
   for (const StepRange& range : step.ranges) range_fields(range, put);
   writer.put(static_cast<uint64_t>(step.starts.size()));
@@ -105,7 +106,7 @@ Step unpack_step(std::span<const std::byte> bytes) {
   Step step;
   get(step.id, step.pipeline);
   step.kind = get_kind(reader);
-  get(step.lane, step.tokens, step.block_table, step.targets, step.wants_logits, step.ends);
+  get(step.lane, step.tokens, step.block_table, step.targets, step.ends);
   step.ranges.resize(reader.get_count(kRangeBytes));
   for (StepRange& range : step.ranges) range_fields(range, get);
   step.starts.resize(reader.get_count(kStartBytes));

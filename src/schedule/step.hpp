@@ -54,7 +54,6 @@ struct Step {
   /// Scoring instead of generating: [rows], the token whose logprob is wanted after each row, -1 =
   /// none. Empty in steps that generate.
   std::vector<int32_t> targets;
-  bool wants_logits = false;  ///< of the rows with a target: they come back whole
   std::vector<SequenceStart> starts;
   std::vector<int64_t> ends;  ///< sequences that the last stage forgets, before it reads `starts`
 
@@ -75,7 +74,9 @@ struct StepResult {
   std::vector<int32_t> top_token_ids;  ///< [sum of top_counts]
   std::vector<float> top_logprobs;
   std::vector<float> scores;  ///< logprobs of the step's targets that are not -1, in row order
-  std::vector<float> logits;  ///< [scores, vocab] if they were wanted
+  // [scores], where another model's distributions are compared with these.
+  std::vector<double> divergences;  ///< nats
+  std::vector<uint8_t> same_tops;   ///< 1: both models find the same token the likeliest
 };
 
 /// Bytes on the wire and back; unpack throws Error(kMpi) on bytes that are no step.

@@ -13,6 +13,8 @@
 namespace llmpq {
 namespace {
 
+constexpr int64_t kLogitsPieceBytes = 16 << 20;  ///< rows enough for all the observer's threads
+
 void append(StepResult& result, int64_t sequence, const SampledToken& chosen) {
   result.sequences.push_back(sequence);
   result.tokens.push_back(chosen.token);
@@ -49,7 +51,11 @@ ActivationType activation_type(std::optional<ActivationType> wish, Format format
 
 Stage::Stage(const StageSetup& setup, const Checkpoint& checkpoint, Backend& backend,
              Context& context)
-    : config_(checkpoint.config()), backend_(backend), context_(context), setup_(setup) {
+    : config_(checkpoint.config()),
+      backend_(backend),
+      context_(context),
+      setup_(setup),
+      logits_on_host_(backend, kLogitsPieceBytes) {
   load_weights(checkpoint);
   if (setup_.calibration) std::exchange(setup_.calibration, nullptr)->free_buffers();
   allocate_buffers();
@@ -248,11 +254,17 @@ void Stage::score_targets(const Step& step, const Rows& rows) {
   }
   if (targets.empty()) return;
   result_.scores = chooser_->score(targets, workspace_->logits, context_);
-  if (!step.wants_logits) return;
-  result_.logits.resize(targets.size() * static_cast<size_t>(config_.vocab));
-  backend_.copy_to_host(context_, result_.logits.data(), workspace_->logits,
-                        static_cast<int64_t>(result_.logits.size() * sizeof(float)));
-  context_.synchronize();
+  if (logits_observer_) show_logits(std::ssize(targets));
+}
+
+void Stage::show_logits(int64_t rows) {
+  const auto show = [&](const float* logits, int64_t count) {
+    logits_observer_->see_logits({logits, static_cast<size_t>(count * config_.vocab)}, result_);
+  };
+  if (backend_.kind() == BackendKind::kCpu)
+    show(workspace_->logits, rows);  // the host's memory as it is
+  else
+    logits_on_host_.for_each_piece(context_, workspace_->logits, rows, config_.vocab, show);
 }
 
 }  // namespace llmpq

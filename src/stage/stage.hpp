@@ -16,12 +16,14 @@
 #include "kernels/backend.hpp"
 #include "layer/chooser.hpp"
 #include "layer/forward.hpp"
+#include "layer/host_rows.hpp"
 #include "layer/sampler.hpp"
 #include "layer/step_work.hpp"
 #include "plan/plan.hpp"
 #include "profile/cpu_meter.hpp"
 #include "schedule/step.hpp"
 #include "stage/calibration.hpp"
+#include "stage/logits_observer.hpp"
 #include "stage/timed_ops.hpp"
 
 namespace llmpq {
@@ -70,6 +72,10 @@ class Stage {
   /// long as steps run.
   void observe(LayerObserver* observer) { observer_ = observer; }
 
+  /// From now on `observer` sees the logits of scored rows, on the last stage; null: nobody does.
+  /// It must live as long as steps run.
+  void observe_logits(LogitsObserver* observer) { logits_observer_ = observer; }
+
   /// From now on `meter` is told which part of a step has been computed; null: nobody is. It must
   /// live as long as steps run.
   void meter(CpuMeter* meter) { meter_ = meter; }
@@ -100,6 +106,7 @@ class Stage {
   void start_and_feed(const Step& step);
   void choose_tokens(const Step& step);
   void score_targets(const Step& step, const Rows& rows);
+  void show_logits(int64_t rows);
   LayerRun layer_run(Format format);
   WorkKind work_kind(Format format) const;
 
@@ -119,6 +126,8 @@ class Stage {
   std::unordered_map<int64_t, SequenceSampler> samplers_;
   StepResult result_;
   LayerObserver* observer_ = nullptr;
+  LogitsObserver* logits_observer_ = nullptr;
+  HostRows logits_on_host_;  ///< for that observer
   CpuMeter* meter_ = nullptr;
   std::vector<TimedOp>* timed_ = nullptr;
   int64_t bytes_ = 0;

@@ -18,8 +18,7 @@ EvalReport full_report() {
   EvalReport report;
   report.formats = "w4 x8";
   report.reference = {{-10, 10}, {-30, 20}};
-  report.scores = {{-11, 10}, {-32, 20}};
-  report.divergence = {{0.5, 9}, {0.4, 18}};
+  report.scores = {{-11, 10, 0.5, 9}, {-32, 20, 0.4, 18}};
   report.tasks = {{"", {"a"}, "x"}, {"", {"a"}, "y"}, {"", {"a"}, "x"}};
   report.outcomes = {TaskOutcome::kSolved, TaskOutcome::kFailed, TaskOutcome::kMissed};
   return report;

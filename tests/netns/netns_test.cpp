@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/file.hpp"
 #include "base/json.hpp"
 #include "program/files.hpp"
 #include "program/run_program.hpp"
@@ -105,6 +107,62 @@ TEST_F(Hosts, OneGpuSeenFromTwoHostsIsFoundByItsUuid) {
   EXPECT_EQ(refused.exit_code, 7);
   EXPECT_THAT(refused.out,
               HasSubstr("llmpq: error: ranks 0 and 1 on h1 and h2 would compute on one GPU"));
+}
+
+class EvalOnHosts : public Hosts {
+ protected:
+  EvalOnHosts() {
+    std::string text(2000, ' ');
+    std::ifstream(kTiny + "/heldout.txt").read(text.data(), std::ssize(text));
+    std::ofstream(scratch_.path("text.txt")) << text;
+  }
+  Words eval(const Words& more) const {
+    Words words{"eval",     "--model", kTiny,    "--text",   scratch_.path("text.txt"),
+                "--window", "128",     "--json", "--format", "w4"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  /// A plan of two stages with the first on rank 1 and the second on rank 0.
+  std::string turned_plan() const {
+    const std::string file = scratch_.path("plan.json");
+    EXPECT_EQ(run_program(eval({"--layers-per-stage", "5,3", "--save-plan", file}), 2).exit_code,
+              0);
+    auto plan = parse_json(read_file(file, 1 << 20, Exit::kInternal), file, Exit::kInternal);
+    auto& stages = plan["pipelines"][0]["stages"];
+    std::swap(stages[0]["ranks"], stages[1]["ranks"]);
+    std::ofstream(file) << plan;
+    return file;
+  }
+  /// llmpq on a rank of each of two hosts, started by a line for the shell that begins so.
+  static ShellRun run_with(const std::string& begin, const Words& words) {
+    std::string line = begin + " exec " + LLMPQ_PROGRAM;
+    for (const std::string& word : words) line += " " + word;
+    return run_shell({kMpirun, "2", "1", "sh", "-c", line});
+  }
+};
+
+/// The logits wait on the host of the unquantized model's last stage, h2, and go to that of the
+/// judged plan's, h1: neither sees the other's files.
+TEST_F(EvalOnHosts, ComparesLogitsWhereTheyAreMade) {
+  const ProgramRun one = run_program(eval({"--divergence"}));
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  const ShellRun two = run_with("TMPDIR=/dev/shm", eval({"--divergence", "--plan", turned_plan()}));
+  ASSERT_EQ(two.exit_code, 0) << two.out;
+  EXPECT_THAT(two.out, HasSubstr("rank 1 h2 the unquantized model first: its logits wait in "
+                                 "/dev/shm"));
+  EXPECT_EQ(json_in(two.out), json_in(one.out));
+  EXPECT_GT(json_in(two.out)["divergence"]["mean"], 1e-4);
+}
+
+/// The folder is another one on each host: the sentence says whose it is.
+TEST_F(EvalOnHosts, SaysWhoseDiskHasNoRoomForTheLogits) {
+  const ShellRun got = run_with(
+      "mkdir /dev/shm/small && mount -t tmpfs -o size=1m tmpfs /dev/shm/small && "
+      "TMPDIR=/dev/shm/small",
+      eval({"--divergence", "--layers-per-stage", "5,3"}));
+  EXPECT_EQ(got.exit_code, 6) << got.out;
+  EXPECT_THAT(got.out, testing::ContainsRegex("rank 1 on h2: the unquantized model's logits take "
+                                              "[0-9.]+ MiB in /dev/shm/small, which has 1.0 MiB"));
 }
 
 using SlowHosts = Hosts;

@@ -1,5 +1,5 @@
 // The scorer on stages that are a queue: which chunks it sends, how many at a time, and what it
-// makes of their scores and logits.
+// makes of what comes back.
 #include "pipeline/score.hpp"
 
 #include <gtest/gtest.h>
@@ -12,9 +12,10 @@
 namespace llmpq {
 namespace {
 
-/// Steps that were sent and have not come back. The logprob of a token is minus its id, its logits
-/// are [id, position].
+/// Steps that were sent and have not come back. The logprob of a token is minus its id; where the
+/// last stage compares, its divergence is an eighth of that, and even ids have the same top.
 struct QueueStages {
+  bool compares = false;
   std::deque<Step> under_way;
   int64_t most_under_way = 0, most_rows = 0;
   int stops = 0;
@@ -50,14 +51,12 @@ class ScoresIn : public LinkIn {
     stages_.under_way.pop_front();
     StepResult result;
     result.id = step.id;
-    for (size_t row = 0; row < step.targets.size(); ++row) {
-      if (step.targets[row] < 0) continue;
-      const auto target = static_cast<float>(step.targets[row]);
-      result.scores.push_back(-target);
-      if (!step.wants_logits) continue;
-      result.logits.push_back(target);
-      result.logits.push_back(static_cast<float>(step.ranges[0].position) +
-                              static_cast<float>(row));
+    for (const int32_t target : step.targets) {
+      if (target < 0) continue;
+      result.scores.push_back(static_cast<float>(-target));
+      if (!stages_.compares) continue;
+      result.divergences.push_back(target / 8.0);
+      result.same_tops.push_back(target % 2 == 0);
     }
     return pack(result);
   }
@@ -116,39 +115,25 @@ TEST(Scorer, ScoresEachTokenOnceInChunksThatTheHeadHasRoomFor) {
   EXPECT_GT(stages.most_under_way, 4) << "as many windows as the blocks allow";
 }
 
-/// In the order of the text, and never more than a chunk for each stage and two.
-TEST(Scorer, GivesLogitsInOrderAndKeepsFewUnderWay) {
+/// Where the last stage compares: each token's in the window that it is scored in.
+TEST(Scorer, AddsUpDivergencesByWindow) {
   QueueStages stages;
+  stages.compares = true;
   const auto windows = make_windows(ascending(100), 30, 20);
-  std::vector<float> seen;
-  size_t last = 0;
-  Scorer scorer(config(), links(stages), windows,
-                {[&](size_t window, std::span<const float> logits) {
-                   EXPECT_GE(window, last);
-                   last = window;
-                   for (size_t row = 0; row < logits.size(); row += 2) {
-                     seen.push_back(logits[row]);
-                     EXPECT_EQ(logits[row + 1] + 1 + 20 * static_cast<float>(window), logits[row]);
-                   }
-                 },
-                 2});
+  Scorer scorer(config(), links(stages), windows);
   run(scorer, stages);
-  std::vector<float> want;
-  for (int i = 1; i < 100; ++i) want.push_back(static_cast<float>(i));
-  EXPECT_EQ(seen, want);
-  EXPECT_EQ(stages.most_under_way, 4);
-}
-
-/// 16 MiB of logits hold 32 rows of a vocabulary of 2^17.
-TEST(Scorer, MakesChunksSmallerForALargeVocabulary) {
-  QueueStages stages;
-  SchedulerConfig large = config();
-  large.prefill_tokens = large.decode_batch = 128;
-  const auto windows = make_windows(ascending(100), 100, 50);
-  Scorer scorer(large, links(stages), windows,
-                {[](size_t, std::span<const float>) {}, int64_t{1} << 17});
-  run(scorer, stages);
-  EXPECT_EQ(stages.most_rows, 32);
+  int token = 1;
+  for (const WindowScore& score : scorer.scores()) {
+    double nats = 0;
+    int64_t even = 0;
+    for (const int64_t end = token + score.tokens; token < end; ++token) {
+      nats += token / 8.0;
+      even += token % 2 == 0;
+    }
+    EXPECT_EQ(score.divergence, nats);
+    EXPECT_EQ(score.same_top, even);
+  }
+  EXPECT_EQ(token, 100);
 }
 
 TEST(Scorer, RefusesAWindowThatTheCacheCannotHold) {

@@ -11,6 +11,7 @@
 #include "input/tasks.hpp"
 #include "program/files.hpp"
 #include "program/run_program.hpp"
+#include "program/run_shell.hpp"
 
 namespace llmpq::test {
 namespace {
@@ -100,6 +101,42 @@ TEST_F(Eval, UnquantizedIsItsOwnReference) {
   EXPECT_EQ(got["divergence"]["standard_error"], 0);
   EXPECT_EQ(got["divergence"]["same_top"], 1);
   EXPECT_EQ(got["divergence"]["reference_perplexity"], got["perplexity"]);
+}
+
+/// The unquantized model's last stage is on rank 2, the judged plan's on rank 0, which the logits
+/// are sent to; with two threads, which share the rows.
+TEST_F(Eval, TheLastStagesOfTheTwoModelsMayBeOnDifferentRanks) {
+  const Flags common{"--text", text(3000), "--window", "128"};
+  Flags flags = common, planning = common, judging = common;
+  flags.insert(flags.end(), {"--divergence", "--format", "w4", "--threads", "2"});
+  const json wanted = figures(flags);
+  EXPECT_GT(wanted["divergence"]["mean"], 1e-4);
+  const std::string file = scratch_.path("plan.json");
+  planning.insert(planning.end(),
+                  {"--format", "w4", "--layers-per-stage", "1,4,3", "--save-plan", file});
+  ASSERT_EQ(run(planning, 3).exit_code, 0);
+  json plan = parse_json(content(file), file, Exit::kInternal);
+  json& stages = plan["pipelines"][0]["stages"];
+  ASSERT_EQ(stages.size(), 3u);
+  ASSERT_EQ(stages[2]["ranks"], json({2}));
+  std::swap(stages[0]["ranks"], stages[2]["ranks"]);
+  std::ofstream(file) << plan;
+  judging.insert(judging.end(), {"--divergence", "--plan", file});
+  EXPECT_EQ(figures(judging, 3), wanted);
+}
+
+/// A disk that is full in the middle of the run, here a limit on the size of rank 1's files.
+TEST_F(Eval, SaysWhoseDiskIsFull) {
+  const std::string eval = std::string(LLMPQ_PROGRAM) + " eval --model " + kTiny + " --text " +
+                           text(2000) + " --window 64 --divergence --format w4 --threads 1";
+  const ShellRun got =
+      run_shell({"env", "OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "mpirun",
+                 "--oversubscribe", "-n", "1", "sh", "-c", "exec " + eval, ":", "-n", "1", "bash",
+                 "-c", "trap '' XFSZ; ulimit -f 2000; exec " + eval});
+  EXPECT_EQ(got.exit_code, 6) << got.out;
+  EXPECT_THAT(got.out, testing::ContainsRegex("rank 1 on [^ ]+: stage 1, step [0-9]+: the "
+                                              "unquantized model's logits in [^ ]+: File too "
+                                              "large"));
 }
 
 /// A cache in 8 bits costs a little, the same on any number of ranks; what it is compared with has

@@ -42,7 +42,6 @@ Step full_step() {
   step.ranges = {{11, 1, 31, 2, true}, {int64_t{1} << 40, 3, 0, 1, false}};
   step.block_table = {4, 0, 9};
   step.targets = {-1, 5, 6, 7};
-  step.wants_logits = true;
   step.starts = {full_start(int64_t{1} << 40), SequenceStart{}};
   step.ends = {3, -1};
   return step;
@@ -57,8 +56,9 @@ StepResult full_result() {
   result.top_counts = {0, 2};
   result.top_token_ids = {6, 9};
   result.top_logprobs = {-0.25f, -3.5f};
-  result.scores = {-1.5f};
-  result.logits = {0.5f, -7.25f, 1e-30f};
+  result.scores = {-1.5f, -2.0f};
+  result.divergences = {1e-300, 0.1};
+  result.same_tops = {0, 1};
   return result;
 }
 
@@ -117,7 +117,6 @@ TEST(Step, ComesBackAsItWasSent) {
   EXPECT_EQ(got.tokens, sent.tokens);
   EXPECT_EQ(got.block_table, sent.block_table);
   EXPECT_EQ(got.targets, sent.targets);
-  EXPECT_EQ(got.wants_logits, sent.wants_logits);
   EXPECT_EQ(got.ends, sent.ends);
   ASSERT_EQ(got.ranges.size(), sent.ranges.size());
   for (size_t i = 0; i < sent.ranges.size(); ++i) {
@@ -155,7 +154,8 @@ TEST(StepResult, ComesBackAsItWasSent) {
   EXPECT_EQ(got.top_token_ids, sent.top_token_ids);
   EXPECT_EQ(got.top_logprobs, sent.top_logprobs);
   EXPECT_EQ(got.scores, sent.scores);
-  EXPECT_EQ(got.logits, sent.logits);
+  EXPECT_EQ(got.divergences, sent.divergences);
+  EXPECT_EQ(got.same_tops, sent.same_tops);
 }
 
 TEST(Step, EveryTruncationIsRefused) {

@@ -158,26 +158,46 @@ TEST_F(StageTest, ScoresTargetsWithoutASampler) {
   ASSERT_EQ(result.scores.size(), 2u);
   for (const float score : result.scores) EXPECT_LT(score, 0.0f);
   EXPECT_TRUE(result.tokens.empty());
-  EXPECT_TRUE(result.logits.empty());
+  EXPECT_TRUE(result.divergences.empty());
 }
 
-/// Whole rows come back where they are wanted, and the scores are those of their softmax.
-TEST_F(StageTest, GivesTheLogitsOfScoredRows) {
+/// Keeps what it sees, and answers with the number of rows that it has seen.
+class SeenLogits : public LogitsObserver {
+ public:
+  explicit SeenLogits(size_t vocab) : vocab_(vocab) {}
+  void see_logits(std::span<const float> logits, StepResult& result) override {
+    for (size_t row = 0; row < logits.size() / vocab_; ++row) {
+      seen.emplace_back(logits.begin() + static_cast<std::ptrdiff_t>(row * vocab_),
+                        logits.begin() + static_cast<std::ptrdiff_t>((row + 1) * vocab_));
+      result.divergences.push_back(static_cast<double>(seen.size()));
+    }
+  }
+  std::vector<std::vector<float>> seen;
+
+ private:
+  size_t vocab_;
+};
+
+/// The rows with a target, and the scores are those of their softmax.
+TEST_F(StageTest, ShowsTheLogitsOfScoredRows) {
   const Plan plan = solve(request(1), Strategy::kJoint).plan;
   Stage only = load(plan, 0);
-  Step step = scored_step();
-  step.wants_logits = true;
-  only.run(step, {});
+  SeenLogits observer(static_cast<size_t>(checkpoint_->config().vocab));
+  only.observe_logits(&observer);
+  only.run(scored_step(), {});
   const StepResult result = only.take_result();
-  const auto vocab = static_cast<size_t>(checkpoint_->config().vocab);
-  ASSERT_EQ(result.logits.size(), 2 * vocab);
+  EXPECT_EQ(result.divergences, (std::vector<double>{1, 2}));
+  ASSERT_EQ(observer.seen.size(), 2u);
   const size_t targets[] = {6, 8};
   for (size_t row = 0; row < 2; ++row) {
     double sum = 0;
-    for (size_t i = 0; i < vocab; ++i) sum += std::exp(result.logits[row * vocab + i]);
-    EXPECT_NEAR(result.scores[row], result.logits[row * vocab + targets[row]] - std::log(sum),
-                1e-5);
+    for (const float logit : observer.seen[row]) sum += std::exp(logit);
+    EXPECT_NEAR(result.scores[row], observer.seen[row][targets[row]] - std::log(sum), 1e-5);
   }
+  only.observe_logits(nullptr);
+  only.run(scored_step(), {});
+  EXPECT_TRUE(only.take_result().divergences.empty());
+  EXPECT_EQ(observer.seen.size(), 2u);
 }
 
 }  // namespace
