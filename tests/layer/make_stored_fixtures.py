@@ -3,7 +3,7 @@
 GPTQ and AWQ, and what transformers computes with the numbers that they stand for.
 
 Run by hand (needs torch, transformers, safetensors, numpy; no GPU, and no package that quantizes):
-    HF_HUB_OFFLINE=1 python3 tests/layer/make_stored_fixtures.py
+    HF_HUB_OFFLINE=1 python3 tests/layer/make_stored_fixtures.py [NAME ...]
 
 Matrices of a random model are rounded to integers here, packed by numpy as AutoGPTQ and AutoAWQ do, and unpacked
 again from the packed words for the model that transformers runs in float32.
@@ -22,6 +22,11 @@ from safetensors.torch import save_file
 
 FOLDER = pathlib.Path(__file__).parent / "fixtures_stored"
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
+MODELS = {  # architecture, and what its config has besides Llama's
+    "llama": ("LlamaForCausalLM", {}),
+    "qwen2": ("Qwen2ForCausalLM", {"model_type": "qwen2", "use_sliding_window": False}),
+    "phi3": ("Phi3ForCausalLM", {"model_type": "phi3", "pad_token_id": 0, "sliding_window": None}),
+}
 
 
 @dataclasses.dataclass
@@ -36,6 +41,7 @@ class Stored:
     version2: bool = False    # zero points as they are, else less 1
     few_bits: bool = False    # scales of 5 bits, so that f16 holds every weight exactly
     layers: int = 1
+    model: str = "llama"      # of MODELS
 
 
 CASES = [
@@ -45,19 +51,23 @@ CASES = [
     Stored("gptq_4_bits_desc_act", "gptq", group=64, symmetric=False, desc_act=True, few_bits=True),
     Stored("gptq_8_bits", "gptq", bits=8),
     Stored("awq_4_bits", "awq", symmetric=False, layers=2),
+    Stored("gptq_4_bits_qwen2", "gptq", model="qwen2"),
+    Stored("gptq_4_bits_phi3", "gptq", model="phi3"),
+    Stored("awq_4_bits_qwen2", "awq", symmetric=False, model="qwen2"),
 ]
 
 
 def config_of(case):
     config = parity.llama(torch_dtype="float16", hidden_size=128, intermediate_size=256,
-                          num_hidden_layers=case.layers, rope_theta=10000.0)
+                          num_hidden_layers=case.layers, rope_theta=10000.0,
+                          **MODELS[case.model][1])
     quantization = {"quant_method": case.method, "bits": case.bits, "group_size": case.group}
     if case.method == "awq":
         quantization.update(version="gemm", zero_point=True, modules_to_not_convert=None)
     else:
         quantization.update(sym=case.symmetric, desc_act=case.desc_act, damp_percent=0.01,
                             checkpoint_format="gptq_v2" if case.version2 else "gptq")
-    return {"architectures": ["LlamaForCausalLM"], **config, "quantization_config": quantization}
+    return {"architectures": [MODELS[case.model][0]], **config, "quantization_config": quantization}
 
 
 def round_matrix(case, w, rng):
@@ -126,7 +136,7 @@ def store(case, w, rng):
 def make(case):
     config = config_of(case)
     plain = {key: value for key, value in config.items() if key != "quantization_config"}
-    fixture = parity.Fixture(case.name, "LlamaForCausalLM", plain, dtype=torch.float16)
+    fixture = parity.Fixture(case.name, MODELS[case.model][0], plain, dtype=torch.float16)
     for seed in range(1, 500):
         model = parity.make_model(fixture, plain)
         parity.randomize(model, fixture, seed)
@@ -156,8 +166,10 @@ def make(case):
 
 def main():
     torch.set_num_threads(1)
+    wanted = sys.argv[1:]
     for case in CASES:
-        make(case)
+        if not wanted or case.name in wanted:
+            make(case)
     size = sum(f.stat().st_size for f in FOLDER.rglob("*") if f.is_file())
     print(f"{size / 2**20:.2f} MiB in {FOLDER}")
 

@@ -66,7 +66,9 @@ INSTANTIATE_TEST_SUITE_P(
     Fixtures, StoredParity,
     ::testing::Values(Case{"gptq_4_bits", Format::kW4}, Case{"gptq_4_bits_rows", Format::kW4},
                       Case{"gptq_4_bits_zeros", Format::kW8}, Case{"gptq_8_bits", Format::kW8},
-                      Case{"awq_4_bits", Format::kW8}, Case{"gptq_4_bits_desc_act", Format::kF16}),
+                      Case{"awq_4_bits", Format::kW8}, Case{"gptq_4_bits_desc_act", Format::kF16},
+                      Case{"gptq_4_bits_qwen2", Format::kW4}, Case{"awq_4_bits_qwen2", Format::kW8},
+                      Case{"gptq_4_bits_phi3", Format::kW4}),
     [](const auto& test) { return test.param.name; });
 
 TEST(StoredWeights, OtherFormatsRoundTheNumbersAnew) {
