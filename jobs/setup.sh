@@ -8,7 +8,8 @@ test_packages=(libgtest-dev libgmock-dev python3 python3-h5py hdf5-tools environ
 # A Slurm for the tests of slurm/; tests/run.sh says when.
 slurm_packages=(slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libpmix2 iproute2)
 fuzz_packages=(clang-16 libclang-rt-16-dev)
-ci_packages=(clang-format-14 shellcheck python3-pip "${fuzz_packages[@]}")
+other_cpus_packages=(g++-aarch64-linux-gnu qemu-user)
+ci_packages=(clang-format-14 shellcheck python3-pip "${fuzz_packages[@]}" "${other_cpus_packages[@]}")
 
 # The packages among the arguments that are not installed, one a line.
 missing_packages() {

@@ -47,6 +47,7 @@ struct DeviceInfo {
   int compute_units = 0;       ///< SMs, or threads of a CPU
   int compute_capability = 0;  ///< CUDA: major * 10 + minor
   std::string pci;             ///< CUDA: the bus id, domain:bus:device.function
+  std::string isa;             ///< CPU: the instruction set of its kernels
 };
 
 /// What the scratch memory of a stage's operations depends on: the largest step's sizes.

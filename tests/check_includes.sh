@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proves the order of the rooms: a file includes only its own room and rooms to its left. Also that
-# headers which take seconds to compile stay out of our headers, and that no file grows past 400
-# lines. Prints each offender; exit 1 if there is one.
+# headers which take seconds to compile stay out of our headers, that what only x86 has stays in
+# files which are named for it, and that no file grows past 400 lines. Prints each offender; exit 1
+# if there is one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -62,6 +63,11 @@ while IFS= read -r file; do
     offend "$file: tests/ mirrors the rooms, beside mpi/, program/, netns/ and slurm/"
   fi
 done < <(git ls-files 'tests/*_test.cpp')
+
+while IFS= read -r file; do
+  offend "$file: for x86 only; name it _x86, or write it for any CPU"
+done < <(git grep -lE '(mmintrin|immintrin|cpuid)\.h>|target_clones|gnu::target' -- '*.cpp' '*.hpp' |
+  grep -vE '_(x86|avx2|avx512|amx)\.[ch]pp$')
 
 while IFS= read -r file; do
   lines=$(wc -l <"$file")

@@ -1,7 +1,5 @@
 #include "kernels/backend.hpp"
 
-#include <sys/sysinfo.h>
-
 #include <algorithm>
 #include <cstring>
 #include <fstream>
@@ -33,20 +31,30 @@ int64_t proc_kib(const std::string& key) {
   return text.empty() ? 0 : std::strtoll(text.c_str(), nullptr, 10) * 1024;
 }
 
+/// A line of /proc/cpuinfo; ARM's kernels tell numbers instead.
+std::string cpu_name() {
+  constexpr const char* kFile = "/proc/cpuinfo";
+  const std::string model = proc_value(kFile, "model name");
+  if (!model.empty()) return model;
+  const std::string maker = proc_value(kFile, "CPU implementer");
+  if (maker.empty()) return "CPU";
+  return fmt::format("CPU, implementer {}, part {}", maker, proc_value(kFile, "CPU part"));
+}
+
 constexpr int64_t kCachedStripBytes = 256 << 10;  ///< fits into a core's second cache
 
 class CpuBackend final : public Backend {
  public:
   CpuBackend(int threads, const std::string& isa)
-      : kernels_(kernels(choose_isa(isa))), pool_(threads) {}
+      : isa_(choose_isa(isa)), kernels_(kernels(isa_)), pool_(threads) {}
 
   BackendKind kind() const override { return BackendKind::kCpu; }
   const Ops& ops() const override { return cpu_ops(); }
 
   DeviceInfo device() const override {
     DeviceInfo device;
-    device.name = proc_value("/proc/cpuinfo", "model name");
-    if (device.name.empty()) device.name = "CPU";
+    device.name = cpu_name();
+    device.isa = llmpq::name(isa_);
     device.memory_bytes = proc_kib("MemTotal");
     device.free_bytes = proc_kib("MemAvailable");
     device.compute_units = pool_.threads();
@@ -135,6 +143,7 @@ class CpuBackend final : public Backend {
     }
   }
 
+  const Isa isa_;
   const KernelTable& kernels_;
   ThreadPool pool_;
 };

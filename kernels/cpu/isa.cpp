@@ -1,38 +1,21 @@
 #include "kernels/cpu/isa.hpp"
 
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "kernels/check.hpp"
+#include "kernels/cpu/processor.hpp"
 
 namespace llmpq {
 namespace {
 
 constexpr std::string_view kNames[] = {"plain", "avx2", "vnni", "amx"};
 
-bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx");
-}
-
-bool has_vnni() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
-}
-
-/// Linux hands out the tile registers only to processes that ask (arch_prctl).
-bool has_amx() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!has_vnni() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25, kBf16 = 1u << 22;
-  constexpr unsigned kAll = kTile | kInt8 | kBf16;
-  if ((d & kAll) != kAll) return false;
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+const CompiledIsa& compiled(Isa isa) {
+  const auto all = compiled_isas();
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const CompiledIsa& each) { return each.isa == isa; });
+  CHECK(found != all.end(), Exit::kInternal, "nothing was compiled for {}", name(isa));
+  return *found;
 }
 
 }  // namespace
@@ -40,10 +23,9 @@ bool has_amx() {
 std::string_view name(Isa isa) { return kNames[static_cast<size_t>(isa)]; }
 
 std::vector<Isa> available_isas() {
-  std::vector<Isa> isas{Isa::kPlain};
-  if (has_avx2()) isas.push_back(Isa::kAvx2);
-  if (has_vnni()) isas.push_back(Isa::kVnni);
-  if (has_amx()) isas.push_back(Isa::kAmx);
+  std::vector<Isa> isas;
+  for (const CompiledIsa& each : compiled_isas())
+    if (each.is_here()) isas.push_back(each.isa);
   return isas;
 }
 
@@ -58,5 +40,14 @@ Isa choose_isa(const std::string& text) {
         "--isa {}: this CPU does not have it; the best it has is {}", text, name(isas.back()));
   return isa;
 }
+
+const KernelTable& kernels(Isa isa) { return compiled(isa).kernels(); }
+
+const KernelTable& best_kernels() {
+  static const KernelTable& best = kernels(available_isas().back());
+  return best;
+}
+
+const PeakLoops& peak_loops(Isa isa) { return compiled(isa).peak_loops(); }
 
 }  // namespace llmpq

@@ -8,13 +8,14 @@
 
 namespace llmpq {
 
-/// plain: baseline x86-64. avx2: AVX2, FMA, F16C. vnni: AVX-512 F/BW/CD/DQ/VL and VNNI.
-/// amx: vnni and AMX tiles with int8 and bf16, which the kernel must grant.
+/// plain: C++ for any CPU (on x86-64 its baseline). avx2: AVX2, FMA, F16C. vnni: AVX-512
+/// F/BW/CD/DQ/VL and VNNI. amx: vnni and AMX tiles with int8 and bf16, which the kernel must grant.
 enum class Isa : uint8_t { kPlain, kAvx2, kVnni, kAmx };
 
 std::string_view name(Isa isa);
 
-/// What this CPU and operating system can run; plain is always the first.
+/// What this program has kernels for and this CPU and operating system can run, from plain, which
+/// is always there, to the best.
 std::vector<Isa> available_isas();
 
 /// The instruction set of a --isa value; "auto" is the best there is. Error(kUsage) for an unknown

@@ -2,20 +2,6 @@
 
 namespace llmpq {
 
-const KernelTable& kernels(Isa isa) {
-  switch (isa) {
-    case Isa::kPlain:
-      return kernels_plain();
-    case Isa::kAvx2:
-      return kernels_avx2();
-    case Isa::kVnni:
-      return kernels_avx512();
-    case Isa::kAmx:
-      break;
-  }
-  return kernels_amx();
-}
-
 int64_t attention_scratch_floats(const AttentionArgs& args) {
   const auto padded = [](int64_t count) { return (count + 15) / 16 * 16; };
   const KvCache& cache = *args.cache;

@@ -2,6 +2,7 @@
 // items. The drivers in ops_*.cpp spread the items over threads; nothing here knows of threads.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/cpu/isa.hpp"
@@ -16,6 +17,8 @@ inline constexpr int64_t kPanel = 32;
 inline constexpr int64_t kRowChunk = 96, kRowStep = 12;
 /// Rows of one sequence that share a decoded block of the KV cache.
 inline constexpr int64_t kAttentionRows = 8;
+/// Of a product of doubles: what is in registers.
+inline constexpr int64_t kDenseTileRows = 4, kDenseTileColumns = 16;
 
 /// Rows rounded to int8, group by group: the rows of a group are neighbours in the caches, and AMX
 /// loads 16 of them as a tile.
@@ -92,6 +95,11 @@ struct KernelTable {
   /// Rounds 16 rows of weights [16, k] into their tile; false if an integer format meets a value
   /// that is not finite, and the tile is not complete then.
   bool (*pack_tile)(Format format, int64_t k, const float* values, uint8_t* tile);
+  /// `count` numbers of a file, f32, bf16 or f16, as f32. `from` may be at any address.
+  void (*widen)(DType type, const std::byte* from, int64_t count, float* to);
+  /// tile [kDenseTileRows, kDenseTileColumns] += a b, one after the other: a [depth,
+  /// kDenseTileRows], b [depth, kDenseTileColumns], nowhere fused.
+  void (*add_dense_tile)(const double* a, const double* b, int64_t depth, double* tile);
   void (*round_to_bf16)(const float* x, int64_t count, float* to);
   void (*round_to_f16)(const float* x, int64_t count, float* to);
   /// The largest of `count` numbers, none of them NaN; -infinity if there are none.
@@ -115,7 +123,9 @@ const KernelTable& kernels_avx2();
 const KernelTable& kernels_avx512();
 /// kernels_avx512() with integer products of many rows on tiles.
 const KernelTable& kernels_amx();
-/// The table of an instruction set.
+/// The table of an instruction set. Error(kInternal) if nothing was compiled for it.
 const KernelTable& kernels(Isa isa);
+/// The table of the best instruction set here: for the host's work beside a backend's operations.
+const KernelTable& best_kernels();
 
 }  // namespace llmpq

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/activation.hpp"
 #include "kernels/cpu/attention.hpp"
+#include "kernels/cpu/dense_tile.hpp"
 #include "kernels/cpu/embed.hpp"
 #include "kernels/cpu/kernel_table.hpp"
 #include "kernels/cpu/kv_write.hpp"
@@ -16,6 +17,7 @@
 #include "kernels/cpu/pack_tile.hpp"
 #include "kernels/cpu/quantize.hpp"
 #include "kernels/cpu/rope.hpp"
+#include "kernels/cpu/widen.hpp"
 
 namespace llmpq {
 namespace {
@@ -38,6 +40,8 @@ constexpr KernelTable kTable = {
     .quantize_row = quantize_row_kernel,
     .dequantize_row = dequantize_row_kernel,
     .pack_tile = pack_tile_kernel,
+    .widen = widen_kernel,
+    .add_dense_tile = add_dense_tile_kernel,
     .round_to_bf16 = round_to_bf16_kernel,
     .round_to_f16 = round_to_f16_kernel,
     .largest = largest_kernel,

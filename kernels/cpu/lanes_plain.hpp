@@ -1,4 +1,4 @@
-// Sixteen floats at a time in plain C++, for any x86-64. The twins lanes_avx2.hpp and
+// Sixteen floats at a time in plain C++, for any CPU. The twins lanes_avx2.hpp and
 // lanes_avx512.hpp have the same names; each kernels_*.cpp includes one of the three before the
 // kernels, so that every operation is written once. All three give the same bits: fma is one
 // rounding everywhere, and sums over lanes follow one tree.

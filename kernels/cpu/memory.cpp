@@ -3,6 +3,7 @@
 // may be used when it is touched first, so buffers lie one after the other in one area, of which
 // ever more is opened for use, 2 MiB at a time.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,9 +17,15 @@ namespace llmpq {
 namespace {
 
 constexpr int64_t kHeader = 64;  // in front of the data: how many bytes of the area it has
-constexpr int64_t kPage = 4096, kHugePage = 2 << 20;
+constexpr int64_t kHugePage = 2 << 20;
 /// Addresses to reserve at a time; they cost nothing, and are used once.
 constexpr int64_t kReserved = int64_t{1} << 40;
+
+/// 4 KiB, on some machines 16 or 64.
+int64_t page_bytes() {
+  static const int64_t bytes = sysconf(_SC_PAGESIZE);
+  return bytes;
+}
 
 int64_t rounded_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -75,7 +82,7 @@ Buffer allocate_host(int64_t bytes) {
   CHECK(bytes >= 0 && bytes < (int64_t{1} << 48), Exit::kNoPlan,
         "cannot allocate {} bytes: no machine has so much memory", bytes);
   if (bytes == 0) return {};
-  const int64_t length = rounded_up(bytes + kHeader, kPage);
+  const int64_t length = rounded_up(bytes + kHeader, page_bytes());
   std::byte* const base = area().take(length);
   CHECK(base != nullptr, Exit::kNoPlan,
         "cannot allocate {:.1f} MiB of memory: {}; use fewer bits, a smaller batch or more ranks",

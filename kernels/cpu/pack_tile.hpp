@@ -3,8 +3,6 @@
 // and whole. Included after a lanes_*.hpp.
 #pragma once
 
-#include <emmintrin.h>
-
 #include "kernels/convert.hpp"
 #include "kernels/cpu/kernel_table.hpp"
 #include "kernels/cpu/pack.hpp"
@@ -90,16 +88,30 @@ LLMPQ_INLINE bool words_of_group(Format format, const float* values, int64_t siz
   return true;
 }
 
+using FourWords = uint32_t __attribute__((vector_size(16)));
+
+LLMPQ_INLINE FourWords load_four(const uint32_t* from) {
+  FourWords words;
+  __builtin_memcpy(&words, from, sizeof(words));
+  return words;
+}
+
 /// The v-th words of 16 outputs side by side, for each v: four by four.
 LLMPQ_INLINE void transpose(const uint32_t (*words)[kMostWords], int64_t vectors, uint32_t* to) {
   for (int64_t v = 0; v < vectors; v += 4) {
     for (int64_t output = 0; output < kTile; output += 4) {
-      __m128 rows[4];
-      for (int i = 0; i < 4; ++i)
-        rows[i] = _mm_loadu_ps(reinterpret_cast<const float*>(words[output + i] + v));
-      _MM_TRANSPOSE4_PS(rows[0], rows[1], rows[2], rows[3]);
+      const FourWords a = load_four(words[output] + v), b = load_four(words[output + 1] + v),
+                      c = load_four(words[output + 2] + v), d = load_four(words[output + 3] + v);
+      const FourWords low_ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                      high_ab = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+                      low_cd = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+                      high_cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+      const FourWords columns[4] = {__builtin_shufflevector(low_ab, low_cd, 0, 1, 4, 5),
+                                    __builtin_shufflevector(low_ab, low_cd, 2, 3, 6, 7),
+                                    __builtin_shufflevector(high_ab, high_cd, 0, 1, 4, 5),
+                                    __builtin_shufflevector(high_ab, high_cd, 2, 3, 6, 7)};
       for (int64_t i = 0; i < 4 && v + i < vectors; ++i)
-        _mm_storeu_ps(reinterpret_cast<float*>(to + (v + i) * kTile + output), rows[i]);
+        __builtin_memcpy(to + (v + i) * kTile + output, &columns[i], sizeof(columns[i]));
     }
   }
 }

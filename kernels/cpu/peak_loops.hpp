@@ -23,6 +23,12 @@ struct PeakLoops {
   int64_t products_of_round;
 };
 
+/// The loops of an instruction set. Error(kInternal) if nothing was compiled for it.
 const PeakLoops& peak_loops(Isa isa);
+
+const PeakLoops& peak_loops_plain();  ///< with what every CPU of this architecture has
+const PeakLoops& peak_loops_avx2();
+const PeakLoops& peak_loops_vnni();
+const PeakLoops& peak_loops_amx();
 
 }  // namespace llmpq

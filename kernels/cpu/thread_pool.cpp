@@ -1,6 +1,5 @@
 #include "kernels/cpu/thread_pool.hpp"
 
-#include <immintrin.h>
 #include <sched.h>
 #include <time.h>
 
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "kernels/check.hpp"
+#include "kernels/cpu/pause.hpp"
 
 namespace llmpq {
 namespace {
@@ -135,7 +135,7 @@ void ThreadPool::run(int64_t items, int64_t grain, Call call, void* self) {
 
 /// The caller's, when no chunk is left to take.
 void ThreadPool::wait_for_chunks(uint32_t chunks) {
-  for (int i = 0; i < spin_rounds_ && finished_.load() < chunks; ++i) _mm_pause();
+  for (int i = 0; i < spin_rounds_ && finished_.load() < chunks; ++i) pause();
   for (uint32_t seen = finished_.load(); seen < chunks; seen = finished_.load())
     finished_.wait(seen);
 }
@@ -190,7 +190,7 @@ bool ThreadPool::run_chunk(uint32_t epoch, int thread) {
 uint32_t ThreadPool::wait_for_loop(uint32_t last_epoch) {
   for (int i = 0; i < spin_rounds_; ++i) {
     if (const uint32_t epoch = epoch_.load(); epoch != last_epoch) return epoch;
-    _mm_pause();
+    pause();
   }
   epoch_.wait(last_epoch);
   return epoch_.load();

@@ -33,7 +33,8 @@ DeviceInfo info_of(const cuda::DeviceRow& row) {
           .free_bytes = row.free_bytes,
           .compute_units = row.sms,
           .compute_capability = row.compute_capability,
-          .pci = row.pci};
+          .pci = row.pci,
+          .isa = {}};
 }
 
 class CudaContext final : public Context {

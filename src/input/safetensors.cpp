@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "base/json.hpp"
-#include "kernels/convert.hpp"
+#include "kernels/cpu/kernel_table.hpp"
 
 namespace llmpq {
 namespace {
@@ -186,29 +186,6 @@ std::span<const std::byte> SafetensorsFile::bytes(const TensorEntry& tensor) con
                                static_cast<size_t>(tensor.end - tensor.begin));
 }
 
-namespace {
-
-/// A number that a header of odd length may have left unaligned.
-uint16_t half_at(const std::byte* from, int64_t i) {
-  uint16_t bits;
-  std::memcpy(&bits, from + 2 * i, sizeof(bits));
-  return bits;
-}
-
-/// `count` numbers as f32. Compiled several times, to the same bits.
-[[gnu::target_clones("default", "avx2", "avx512f")]] void widen(DType type, const std::byte* from,
-                                                                int64_t count, float* to) {
-  if (type == DType::kF32) {
-    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
-  } else if (type == DType::kBf16) {
-    for (int64_t i = 0; i < count; ++i) to[i] = bf16_to_f32(half_at(from, i));
-  } else {
-    for (int64_t i = 0; i < count; ++i) to[i] = f16_to_f32(half_at(from, i));
-  }
-}
-
-}  // namespace
-
 void read_elements(const TensorPlace& place, int64_t begin, std::span<float> values) {
   const TensorEntry& tensor = *place.tensor;
   CHECK(tensor.type.has_value(), Exit::kModel, "{}: {}: want bf16, f16 or f32, file has {}",
@@ -220,7 +197,7 @@ void read_elements(const TensorPlace& place, int64_t begin, std::span<float> val
             count <= std::ssize(bytes) / element - begin,
         Exit::kInternal, "{}: elements {} to {} are asked for, it has {}", tensor.name, begin,
         begin + count, std::ssize(bytes) / element);
-  widen(*tensor.type, bytes.data() + begin * element, count, values.data());
+  best_kernels().widen(*tensor.type, bytes.data() + begin * element, count, values.data());
 }
 
 bool SafetensorsFolder::has_files(const fs::path& folder) {

@@ -6,31 +6,15 @@
 #include <vector>
 
 #include "kernels/check.hpp"
+#include "kernels/cpu/kernel_table.hpp"
 
 namespace llmpq {
 namespace {
 
-constexpr int64_t kRows = 4, kColumns = 16;  ///< of c that are in registers
-constexpr int64_t kDepth = 128;              ///< of a and b that are in the caches
-constexpr int64_t kPanel = 64;               ///< columns that are factored at a time
-static_assert(kPanel % kDenseRows == 0);
-
-/// Eight doubles side by side; compilers make one, two or four instructions of each operation.
-using Eight = double __attribute__((vector_size(64)));
-
-/// tile [4, 16] += a b; a: [depth, 4], b: [depth, 16], both without gaps.
-[[gnu::always_inline]] inline void add_tile(const double* a, const double* b, int64_t depth,
-                                            double* tile) {
-  Eight sum[kRows][2];
-  std::memcpy(sum, tile, sizeof(sum));
-  for (int64_t l = 0; l < depth; ++l) {
-    Eight row[2];
-    std::memcpy(row, b + l * kColumns, sizeof(row));
-    for (int64_t i = 0; i < kRows; ++i)
-      for (int64_t half = 0; half < 2; ++half) sum[i][half] += a[l * kRows + i] * row[half];
-  }
-  std::memcpy(tile, sum, sizeof(sum));
-}
+constexpr int64_t kRows = kDenseTileRows, kColumns = kDenseTileColumns;
+constexpr int64_t kDepth = 128;        ///< of a and b that are in the caches
+constexpr int64_t kPanelColumns = 64;  ///< columns that are factored at a time
+static_assert(kPanelColumns % kDenseRows == 0);
 
 /// The part of `from` with the corner (row, column), without gaps: [depth, width], its rows being
 /// those of `from` or its columns; zeros beyond `wanted` of the width.
@@ -53,16 +37,16 @@ struct TileOfC {
   double* at(int64_t i) const { return c.data + (row + i) * c.stride + column; }
 };
 
-/// c += a b for packed a (of all rows of c) and b (of the tiles' columns). Compiled several times;
-/// all give the same bits, since a multiplication and an addition are never contracted.
-[[gnu::target_clones("default", "avx2", "avx512f")]] void add_column(
-    const DenseBlock& c, int64_t column, const double* a, const double* b, int64_t depth) {
+/// c += a b for packed a (of all rows of c) and b (of the tiles' columns).
+void add_column(const DenseBlock& c, int64_t column, const double* a, const double* b,
+                int64_t depth) {
+  const KernelTable& kernels = best_kernels();
   for (int64_t row = 0; row < c.rows; row += kRows) {
     const TileOfC part{c, row, column};
     double tile[kRows * kColumns] = {};
     for (int64_t i = 0; i < part.rows(); ++i)
       std::memcpy(tile + i * kColumns, part.at(i), part.row_bytes());
-    add_tile(a + row * depth, b, depth, tile);
+    kernels.add_dense_tile(a + row * depth, b, depth, tile);
     for (int64_t i = 0; i < part.rows(); ++i)
       std::memcpy(part.at(i), tile + i * kColumns, part.row_bytes());
   }
@@ -116,8 +100,9 @@ void add_product(const DenseBlock& c, const DenseView& a, const DenseView& b, in
 }
 
 void factor_upper(double* h, int64_t n, ThreadPool& pool) {
-  for (int64_t begin = (n - 1) / kPanel * kPanel; begin >= 0; begin -= kPanel) {
-    const int64_t end = std::min(n, begin + kPanel);
+  for (int64_t begin = (n - 1) / kPanelColumns * kPanelColumns; begin >= 0;
+       begin -= kPanelColumns) {
+    const int64_t end = std::min(n, begin + kPanelColumns);
     factor_corner(h, n, begin, end);
     pool.parallel_for(begin, kDenseRows, [&](int64_t i, int64_t last, int) {
       for (; i < last; ++i) factor_row(h, n, i, begin, end);

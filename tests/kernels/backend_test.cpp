@@ -19,6 +19,7 @@ TEST_P(IsaTest, IsTakenWhereItIsAndRefusedWhereNot) {
     const auto backend = make_cpu_backend(1, GetParam());
     EXPECT_EQ(backend->kind(), BackendKind::kCpu);
     EXPECT_EQ(backend->name(), "cpu");
+    EXPECT_EQ(backend->device().isa, GetParam());
     return;
   }
   try {

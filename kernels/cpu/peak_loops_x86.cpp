@@ -170,18 +170,9 @@ constexpr PeakLoops kAmx{read_256, fma_512, kSums * 16, dot_amx, int64_t{4} * 16
 
 }  // namespace
 
-const PeakLoops& peak_loops(Isa isa) {
-  switch (isa) {
-    case Isa::kPlain:
-      return kPlain;
-    case Isa::kAvx2:
-      return kAvx2;
-    case Isa::kVnni:
-      return kVnni;
-    case Isa::kAmx:
-      break;
-  }
-  return kAmx;
-}
+const PeakLoops& peak_loops_plain() { return kPlain; }
+const PeakLoops& peak_loops_avx2() { return kAvx2; }
+const PeakLoops& peak_loops_vnni() { return kVnni; }
+const PeakLoops& peak_loops_amx() { return kAmx; }
 
 }  // namespace llmpq
