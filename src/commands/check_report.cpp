@@ -17,7 +17,7 @@ constexpr size_t kShortUuid = 12;  ///< "GPU-1a2b3c4d"
 
 std::string ranks_table(const std::vector<RankReport>& ranks) {
   Table table({"rank", "host", "node rank", "device", "UUID", "PCI", "total", "free", "usable",
-               "CPUs", "threads"});
+               "CPUs", "threads", "kernels"});
   for (const RankReport& r : ranks) {
     const bool is_gpu = r.backend == BackendKind::kCuda;
     const std::string device =
@@ -26,7 +26,7 @@ std::string ranks_table(const std::vector<RankReport>& ranks) {
                device.empty() ? "-" : device, is_gpu ? r.uuid.substr(0, kShortUuid) : "-",
                is_gpu ? r.pci : "-", r.total_bytes > 0 ? bytes_text(r.total_bytes) : "-",
                bytes_text(r.free_bytes), bytes_text(r.memory_bytes), r.cpus,
-               std::to_string(r.threads)});
+               std::to_string(r.threads), r.isa.empty() ? "-" : r.isa});
   }
   return table.text();
 }
@@ -115,6 +115,7 @@ Json rank_json(const CheckReport& report, size_t i) {
             {"usable_bytes", r.memory_bytes},
             {"cpus", r.cpus},
             {"threads", r.threads}};
+  if (!r.isa.empty()) json["isa"] = r.isa;
   if (r.backend == BackendKind::kCuda)
     json["gpu"] = {{"index", r.gpu},
                    {"uuid", r.uuid},

@@ -70,6 +70,7 @@ std::string to_json(const RankReport& r) {
                             {"usable_cpus", r.usable_cpus},
                             {"backend", static_cast<int>(r.backend)},
                             {"device", r.device},
+                            {"isa", r.isa},
                             {"clock", r.clock},
                             {"gpu", r.gpu},
                             {"uuid", r.uuid},
@@ -95,6 +96,7 @@ RankReport from_json(const std::string& text) {
   r.usable_cpus = json.at("usable_cpus");
   r.backend = static_cast<BackendKind>(json.at("backend").get<int>());
   r.device = json.at("device");
+  r.isa = json.at("isa");
   r.clock = json.at("clock");
   r.gpu = json.at("gpu");
   r.uuid = json.at("uuid");
@@ -133,6 +135,7 @@ void add_device(RankReport& report, const Backend& backend, const RankBinding& b
   report.backend = backend.kind();
   report.why_no_links = backend.why_no_links();
   report.device = device.name;
+  report.isa = device.isa;
   report.total_bytes = device.memory_bytes;
   if (report.backend == BackendKind::kCpu) return;
   report.gpu = binding.gpu;

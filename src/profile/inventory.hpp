@@ -23,6 +23,7 @@ struct RankReport {
 
   BackendKind backend = BackendKind::kCpu;
   std::string device;          ///< name, with the clock of an emulated one
+  std::string isa;             ///< DeviceInfo::isa
   std::string clock;           ///< Emulation::clock
   int gpu = -1;                ///< index among the GPUs that the rank sees; -1: a CPU
   std::string uuid, pci;       ///< of the GPU

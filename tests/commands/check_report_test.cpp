@@ -20,6 +20,7 @@ CheckReport report_of(int ranks) {
     r.rank = rank;
     r.host = "node";
     r.device = "Some CPU";
+    r.isa = "avx2";
     report.ranks.push_back(r);
   }
   return report;
@@ -43,6 +44,7 @@ TEST(CheckReport, ShowsGpusAndTheirCopies) {
   gpu.uuid = "GPU-12345678-9abc";
   gpu.pci = "0000:3b:00.0";
   gpu.sms = 132;
+  gpu.isa = "";
   report.copies = {std::nullopt, DeviceTransfer{.to_host_gbps = 55, .to_device_gbps = 54}};
   const std::string text = describe(report);
   EXPECT_THAT(text, HasSubstr("NVIDIA Test (132 SMs)  GPU-12345678  0000:3b:00.0"));
@@ -51,6 +53,8 @@ TEST(CheckReport, ShowsGpusAndTheirCopies) {
   EXPECT_EQ(json["ranks"][1]["gpu"]["uuid"], "GPU-12345678-9abc");
   EXPECT_EQ(json["ranks"][1]["copies"]["to_device_gbps"], 54.0);
   EXPECT_FALSE(json["ranks"][0].contains("gpu"));
+  EXPECT_EQ(json["ranks"][0]["isa"], "avx2");
+  EXPECT_FALSE(json["ranks"][1].contains("isa"));
 }
 
 TEST(CheckReport, PeaksAreThereIfMeasured) {

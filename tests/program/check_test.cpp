@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.hpp"
+#include "kernels/cpu/isa.hpp"
 #include "program/files.hpp"
 #include "program/run_program.hpp"
 
@@ -27,6 +28,7 @@ TEST(Check, OneRankWithoutMpirun) {
   ASSERT_EQ(json["ranks"].size(), 1u);
   EXPECT_EQ(json["ranks"][0]["backend"], "cpu");
   EXPECT_GT(json["ranks"][0]["usable_bytes"], 0);
+  EXPECT_EQ(json["ranks"][0]["isa"], name(choose_isa("auto")));
   EXPECT_TRUE(json["links"].empty());
   EXPECT_TRUE(json["transfers"].empty());
   EXPECT_EQ(json["notes"], nlohmann::json::array({"rank 0: the CPU: as --backend says"}));
@@ -52,9 +54,11 @@ TEST(Check, ThreeRanksMeasureEachPair) {
 }
 
 TEST(Check, TablesForPeople) {
-  const ProgramRun run = run_program({"check", "--backend", "cpu"}, 3);
+  const ProgramRun run = run_program({"check", "--backend", "cpu", "--isa", "plain"}, 3);
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("node rank"));
+  EXPECT_THAT(run.out, HasSubstr("kernels\n"));
+  EXPECT_THAT(run.out, HasSubstr("plain\n"));
   EXPECT_THAT(run.out, HasSubstr("link 1 -> 2: mpi: rank 1 computes on its CPU"));
   EXPECT_THAT(run.out, HasSubstr("GB/s"));
 }
