@@ -30,12 +30,12 @@ std::unique_ptr<DeviceLink> Backend::make_link(const DeviceLinkSetup&) {
 }
 
 void Backend::pack_from(Context& context, Matrix& w, int64_t row_begin, int64_t rows,
-                        int64_t strip_bytes, const RowReader& read) {
+                        int64_t strip_bytes, const RowSource& source) {
   for_each_strip<float>(
       rows, strip_rows(strip_bytes, 4 * w.k),
       [&](int64_t begin, int64_t count, std::vector<float>& strip) {
         strip.resize(static_cast<size_t>(count * w.k));
-        read(begin, count, strip);
+        source.read(begin, count, strip);
       },
       [&](int64_t begin, int64_t count, const std::vector<float>& strip) {
         pack_rows(context, w, row_begin + begin, count, strip.data());

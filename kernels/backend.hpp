@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,8 +37,13 @@ class Context {
   virtual void run_recorded(uint64_t /*key*/, const std::function<void()>& work) { work(); }
 };
 
-/// Rows [begin, begin + rows) of a matrix as f32, row-major. Called by several threads at once.
-using RowReader = std::function<void(int64_t begin, int64_t rows, std::span<float> to)>;
+/// Where rows [begin, begin + rows) of a matrix come from. Called by several threads at once.
+struct RowSource {
+  /// As f32, row-major.
+  std::function<void(int64_t begin, int64_t rows, std::span<float> to)> read;
+  /// Where they lie; none if they have to be read. Empty for a source that has nothing in memory.
+  std::function<std::optional<RowsInMemory>(int64_t begin, int64_t rows)> in_memory = {};
+};
 
 struct DeviceInfo {
   std::string name;
@@ -134,11 +140,12 @@ class Backend {
   virtual void pack_scaled_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows,
                                 const float* values, const float* scales) = 0;
 
-  /// pack_rows() for rows that read(begin, rows, to) gives, begin counted from row_begin, strip by
-  /// strip. Host memory besides: kStripsAhead + 1 strips of about `strip_bytes`; on a CPU one of at
-  /// most 256 KiB (or 16 rows) for each thread. Throws what read() throws.
+  /// pack_rows() for rows of a source, begin counted from row_begin, strip by strip. Host memory
+  /// besides: kStripsAhead + 1 strips of about `strip_bytes`; on a CPU one of at most 256 KiB (or
+  /// 16 rows) for each thread, and nothing for whole tiles that lie in memory. Throws what read()
+  /// throws, which is asked for all rows that cannot be rounded.
   virtual void pack_from(Context&, Matrix& w, int64_t row_begin, int64_t rows, int64_t strip_bytes,
-                         const RowReader& read);
+                         const RowSource& source);
 
   /// From now on cpu_seconds() counts all threads.
   virtual void count_cpu_seconds() {}

@@ -1,5 +1,6 @@
-// Element types, and the two forms in which numbers lie in memory: a Buffer owns bytes of a device,
-// a Matrix is a weight matrix packed in one of the formats for one backend.
+// Element types, and the forms in which numbers lie in memory: a Buffer owns bytes of a device, a
+// Matrix is a weight matrix packed in one of the formats for one backend, RowsInMemory what it is
+// packed from.
 #pragma once
 
 #include <cstddef>
@@ -54,6 +55,12 @@ class Buffer {
  private:
   std::unique_ptr<void, Deleter> data_;
   int64_t bytes_ = 0;
+};
+
+/// Rows of a matrix that lie in memory as f32, bf16 or f16, one behind the other, at any address.
+struct RowsInMemory {
+  DType type;
+  const std::byte* numbers;
 };
 
 /// A weight matrix [n, k] (outputs, inputs) in the packed layout of its format on one backend.

@@ -233,10 +233,10 @@ void bench_pack(benchmark::State& state, Format format, int64_t n, int64_t k) {
   size_t next = 0;
   for (auto _ : state) {
     const uint16_t* const from = sources[next++ % sources.size()].data();
-    on.backend->pack_from(*on.context, w, 0, n, 1 << 20,
-                          [&](int64_t begin, int64_t rows, std::span<float> to) {
-                            bf16_to_f32(from + begin * k, to.data(), rows * k);
-                          });
+    const auto in_memory = [&](int64_t begin, int64_t) {
+      return RowsInMemory{DType::kBf16, reinterpret_cast<const std::byte*>(from + begin * k)};
+    };
+    on.backend->pack_from(*on.context, w, 0, n, 1 << 20, {{}, in_memory});
   }
   report(state, static_cast<double>(2 * n * k), 0, limits.f32_gflops);
 }

@@ -106,9 +106,9 @@ class CpuBackend final : public Backend {
     });
   }
 
-  /// Each thread reads a strip into its caches and packs it.
+  /// Each thread packs whole tiles where they lie, or reads a strip into its caches and packs it.
   void pack_from(Context&, Matrix& w, int64_t row_begin, int64_t rows, int64_t strip_bytes,
-                 const RowReader& read) override {
+                 const RowSource& source) override {
     check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
     // Whole tiles, also where these are larger than a cache: single rows are packed far slower.
     const int64_t most = strip_bytes < kCachedStripBytes
@@ -118,27 +118,43 @@ class CpuBackend final : public Backend {
     pool_.parallel_for((rows + most - 1) / most, 1, [&](int64_t i, int64_t end, int thread) {
       for (; i < end; ++i) {
         const int64_t from = i * most, count = std::min(most, rows - from);
+        const auto there = source.in_memory ? source.in_memory(from, count) : std::nullopt;
+        if (there && pack_tiles(w, row_begin + from, count, *there)) continue;
         std::vector<float>& strip = strips[static_cast<size_t>(thread)];
         strip.resize(static_cast<size_t>(count * w.k));
-        read(from, count, strip);
+        source.read(from, count, strip);
         pack_part(w, row_begin + from, count, strip.data());
       }
     });
   }
 
  private:
+  uint8_t* tile_of(Matrix& w, int64_t row) const {
+    return w.packed.as<uint8_t>() + row / kTile * tile_bytes(w.format, w.k);
+  }
+
+  /// By one thread. False if the rows are no whole tiles, or one is not complete since a value
+  /// cannot be rounded.
+  bool pack_tiles(Matrix& w, int64_t row_begin, int64_t count, RowsInMemory rows) const {
+    if (row_begin % kTile != 0 || count % kTile != 0) return false;
+    for (int64_t i = 0; i < count; i += kTile) {
+      if (!kernels_.pack_tile(w.format, w.k, rows, tile_of(w, row_begin + i))) return false;
+      rows.numbers += kTile * w.k * size_of(rows.type);
+    }
+    return true;
+  }
+
   /// By one thread.
   void pack_part(Matrix& w, int64_t row_begin, int64_t rows, const float* values) const {
     for (int64_t i = 0; i < rows;) {
       const int64_t row = row_begin + i;
-      auto* const tile = w.packed.as<uint8_t>() + row / kTile * tile_bytes(w.format, w.k);
+      const float* const from = values + i * w.k;
       if (row % kTile == 0 && i + kTile <= rows &&
-          kernels_.pack_tile(w.format, w.k, values + i * w.k, tile)) {
+          pack_tiles(w, row, kTile, {DType::kF32, reinterpret_cast<const std::byte*>(from)})) {
         i += kTile;
         continue;
       }
-      pack_row(w.format, w.n, w.k, row, values + i * w.k,
-               w.packed.data());  // or tells what is wrong
+      pack_row(w.format, w.n, w.k, row, from, w.packed.data());  // or tells what is wrong
       ++i;
     }
   }

@@ -92,9 +92,10 @@ struct KernelTable {
   void (*quantize_row)(const float* x, int64_t k, const Int8Rows& to, int64_t row);
   /// What quantize_row kept, as floats again: q * scale.
   void (*dequantize_row)(const Int8Rows& from, int64_t k, int64_t row, float* to);
-  /// Rounds 16 rows of weights [16, k] into their tile; false if an integer format meets a value
-  /// that is not finite, and the tile is not complete then.
-  bool (*pack_tile)(Format format, int64_t k, const float* values, uint8_t* tile);
+  /// Rounds 16 rows of weights [16, k] into their tile, and asks the memory for the 16 rows behind
+  /// them; false if an integer format meets a value that is not finite, and the tile is not
+  /// complete then.
+  bool (*pack_tile)(Format format, int64_t k, const RowsInMemory& rows, uint8_t* tile);
   /// `count` numbers of a file, f32, bf16 or f16, as f32. `from` may be at any address.
   void (*widen)(DType type, const std::byte* from, int64_t count, float* to);
   /// tile [kDenseTileRows, kDenseTileColumns] += a b, one after the other: a [depth,

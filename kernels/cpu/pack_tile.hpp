@@ -6,6 +6,7 @@
 #include "kernels/convert.hpp"
 #include "kernels/cpu/kernel_table.hpp"
 #include "kernels/cpu/pack.hpp"
+#include "kernels/cpu/widen.hpp"
 
 namespace llmpq {
 namespace {
@@ -61,20 +62,42 @@ LLMPQ_INLINE void words_of_integers(Format format, const uint32_t* quads, uint32
   }
 }
 
-/// One output of one group; false if a value is not finite and the format cannot hold it. 16-bit
-/// formats have two inputs in a word.
-LLMPQ_INLINE bool words_of_group(Format format, const float* values, int64_t size,
-                                 uint32_t* words) {
-  if (is_16bit(format)) {
-    uint16_t halves[kGroup];
-    if (format == Format::kBf16)
+/// NaNs made quiet, as widening and rounding leave them: nothing else happens to them on that way.
+LLMPQ_INLINE void quiet_halves(DType type, uint16_t* halves) {
+  const uint16_t infinity = type == DType::kBf16 ? 0x7f80 : 0x7c00;
+  const uint16_t quiet = type == DType::kBf16 ? 0x40 : 0x200;
+  for (int64_t i = 0; i < kGroup; ++i)
+    halves[i] = static_cast<uint16_t>(halves[i] | ((halves[i] & 0x7fff) > infinity ? quiet : 0));
+}
+
+/// 16-bit formats have two inputs in a word.
+LLMPQ_INLINE void words_of_halves(Format format, const RowsInMemory& group, int64_t size,
+                                  uint32_t* words) {
+  const DType type = format == Format::kBf16 ? DType::kBf16 : DType::kF16;
+  uint16_t halves[kGroup] = {};
+  if (group.type == type) {
+    __builtin_memcpy(halves, group.numbers, static_cast<size_t>(size) * sizeof(uint16_t));
+    quiet_halves(type, halves);
+  } else {
+    float values[kGroup];
+    widen_kernel(group.type, group.numbers, size, values);
+    if (type == DType::kBf16)
       f32_to_bf16(values, halves, size);
     else
       f32_to_f16(values, halves, size);
-    for (int64_t i = size; i < kGroup; ++i) halves[i] = 0;
-    __builtin_memcpy(words, halves, sizeof(halves));
+  }
+  __builtin_memcpy(words, halves, sizeof(halves));
+}
+
+/// One output of one group; false if a value is not finite and the format cannot hold it.
+LLMPQ_INLINE bool words_of_group(Format format, const RowsInMemory& group, int64_t size,
+                                 uint32_t* words) {
+  if (is_16bit(format)) {
+    words_of_halves(format, group, size, words);
     return true;
   }
+  float values[kGroup];
+  widen_kernel(group.type, group.numbers, size, values);
   const uint32_t largest = largest_magnitude(values, size);
   if (largest >= 0x7f800000u) return false;
   const float max_abs = static_cast<float>(info(format).max_abs);
@@ -126,13 +149,22 @@ LLMPQ_INLINE void split_halves(const uint32_t* pairs, int64_t inputs, uint8_t* g
   }
 }
 
-bool pack_tile_kernel(Format format, int64_t k, const float* values, uint8_t* tile) {
+/// Rows lie far from each other: the CPU would notice too late that one after the other is read.
+LLMPQ_INLINE void ask_for_group(const std::byte* from, int64_t bytes) {
+  for (int64_t at = 0; at < bytes; at += kVector) __builtin_prefetch(from + at);
+}
+
+bool pack_tile_kernel(Format format, int64_t k, const RowsInMemory& rows, uint8_t* tile) {
   alignas(64) uint32_t words[kTile][kMostWords];
   alignas(64) uint32_t pairs[kMostWords * kTile];
+  const int64_t number_bytes = size_of(rows.type), row_bytes = k * number_bytes;
   for (int64_t begin = 0; begin < k; begin += kGroup) {
     const int64_t size = k - begin < kGroup ? k - begin : kGroup;
-    for (int64_t output = 0; output < kTile; ++output)
-      if (!words_of_group(format, values + output * k + begin, size, words[output])) return false;
+    for (int64_t output = 0; output < kTile; ++output) {
+      const std::byte* const group = rows.numbers + output * row_bytes + begin * number_bytes;
+      ask_for_group(group + kTile * row_bytes, size * number_bytes);
+      if (!words_of_group(format, {rows.type, group}, size, words[output])) return false;
+    }
     if (format == Format::kF16) {
       transpose(words, (size + 1) / 2, pairs);
       split_halves(pairs, size, tile);

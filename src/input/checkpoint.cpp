@@ -41,6 +41,19 @@ class FileCheckpoint final : public Checkpoint {
     });
   }
 
+  std::optional<RowsInMemory> rows_in_memory(TensorRole role, int64_t layer, int64_t begin,
+                                             int64_t rows) const override {
+    const RoleShape shape = *shape_of(config_, role);
+    check_rows(config_, role, layer, begin, rows, rows * shape.columns);
+    const StoredRows at = stored_rows(config_, family_, role, begin);
+    const auto index = static_cast<size_t>(layer * shape.experts + at.expert);
+    if (at.count < rows || is_transposed(family_, role) || integers_at(role, index).qweight.tensor)
+      return std::nullopt;
+    const auto& [file, tensor] = places_[static_cast<size_t>(role)][index];
+    return RowsInMemory{*tensor->type, file->bytes(*tensor).data() +
+                                           at.begin * shape.columns * size_of(*tensor->type)};
+  }
+
   const StoredWeights* stored() const override {
     return config_.stored ? &*config_.stored : nullptr;
   }

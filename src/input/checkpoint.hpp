@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "input/model_config.hpp"
+#include "kernels/tensor.hpp"
 
 namespace llmpq {
 
@@ -60,6 +62,12 @@ class Checkpoint {
   /// once in a model has layer 0. Error(kModel) if the model has no such tensor.
   virtual void read_rows(TensorRole role, int64_t layer, int64_t begin, int64_t rows,
                          std::span<float> values) const = 0;
+  /// Where the same rows lie as they are stored, which is memory of a file that is read as it is
+  /// touched; none if read_rows() does more than widen them. They hold as long as this object.
+  virtual std::optional<RowsInMemory> rows_in_memory(TensorRole /*role*/, int64_t /*layer*/,
+                                                     int64_t /*begin*/, int64_t /*rows*/) const {
+    return std::nullopt;
+  }
   /// A whole vector (norm weight, bias) as f32, by read_rows.
   virtual std::vector<float> read_vector(TensorRole role, int64_t layer) const;
   /// How the layers' matrices stand there if as integers, which read_rows() gives as the numbers

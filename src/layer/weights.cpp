@@ -146,7 +146,11 @@ Matrix load_matrix(const Loader& from, Format format, const std::vector<Source>&
       from.checkpoint.read_rows(source.role, from.layer, source.first + begin, rows, values);
       if (!is_16bit(format)) check_finite(source, from.layer, format, values, begin);
     };
-    from.backend.pack_from(from.context, matrix, first, source.rows, from.strip_bytes, read);
+    const auto in_memory = [&](int64_t begin, int64_t rows) {
+      return from.checkpoint.rows_in_memory(source.role, from.layer, source.first + begin, rows);
+    };
+    from.backend.pack_from(from.context, matrix, first, source.rows, from.strip_bytes,
+                           {read, in_memory});
     first += source.rows;
   }
   return matrix;

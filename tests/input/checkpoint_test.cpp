@@ -13,6 +13,7 @@
 #include "input/model_files.hpp"
 #include "input/safetensors.hpp"
 #include "input/tensor_places.hpp"
+#include "kernels/cpu/kernel_table.hpp"
 
 namespace llmpq {
 namespace {
@@ -96,6 +97,30 @@ TEST(Checkpoint, ReadsRowsAsTheyStandInTheFile) {
   read_elements(files.tensors().at("model.layers.2.self_attn.v_proj.weight"), 5 * 48, wanted);
   checkpoint->read_rows(TensorRole::kV, 2, 5, 3, found);
   EXPECT_EQ(found, wanted);
+}
+
+/// Of all families: what lies in memory is what is read, and where it lies.
+TEST(Checkpoint, RowsThatLieInMemoryAreThoseThatAreRead) {
+  int64_t found = 0, missing = 0;
+  for (const fs::path& folder : all_fixtures()) {
+    const auto checkpoint = open_checkpoint(folder);
+    for (const TensorRole role : all_tensor_roles()) {
+      const auto shape = shape_of(checkpoint->config(), role);
+      if (!shape || shape->rows < 3) continue;
+      const auto there = checkpoint->rows_in_memory(role, 0, 1, 2);
+      if (!there) {
+        ++missing;
+        continue;
+      }
+      ++found;
+      std::vector<float> wanted(static_cast<size_t>(2 * shape->columns)), values(wanted.size());
+      checkpoint->read_rows(role, 0, 1, 2, wanted);
+      best_kernels().widen(there->type, there->numbers, std::ssize(values), values.data());
+      EXPECT_EQ(values, wanted) << folder << ", " << name(role);
+    }
+  }
+  EXPECT_GT(found, 0);
+  EXPECT_GT(missing, 0) << "GPT-2's matrices are stored the other way round";
 }
 
 TEST(Checkpoint, SplitsFusedRowsOfEachHead) {

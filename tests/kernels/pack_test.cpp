@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels/check.hpp"
+#include "kernels/convert.hpp"
 #include "kernels/cpu/kernel_table.hpp"
 #include "support.hpp"
 #include "tolerance.hpp"
@@ -182,6 +183,11 @@ std::vector<float> awkward_values(int64_t rows, int64_t k) {
   return values;
 }
 
+template <typename T>
+RowsInMemory in_memory(DType type, const std::vector<T>& numbers) {
+  return {type, reinterpret_cast<const std::byte*>(numbers.data())};
+}
+
 TEST(Pack, ATileIsPackedAsItsRowsAreOneByOne) {
   for (const int64_t k : {1, 7, 128, 200, 257}) {
     const std::vector<float> values = awkward_values(kTile, k);
@@ -191,7 +197,7 @@ TEST(Pack, ATileIsPackedAsItsRowsAreOneByOne) {
         pack_row(format.format, kTile, k, row, values.data() + row * k, wanted.data());
       for (const Isa isa : available_isas()) {
         std::vector<std::byte> tile(wanted.size());
-        ASSERT_TRUE(kernels(isa).pack_tile(format.format, k, values.data(),
+        ASSERT_TRUE(kernels(isa).pack_tile(format.format, k, in_memory(DType::kF32, values),
                                            reinterpret_cast<uint8_t*>(tile.data())));
         EXPECT_EQ(tile, wanted) << format.name << ", k " << k << ", " << name(isa);
       }
@@ -204,7 +210,8 @@ TEST(Pack, ATileWithAValueThatIsNotFiniteIsRefused) {
   values[5 * 300 + 299] = -INFINITY;
   std::vector<uint8_t> tile(static_cast<size_t>(packed_bytes(Format::kW8, kTile, 300)));
   for (const Isa isa : available_isas())
-    EXPECT_FALSE(kernels(isa).pack_tile(Format::kW8, 300, values.data(), tile.data()));
+    EXPECT_FALSE(
+        kernels(isa).pack_tile(Format::kW8, 300, in_memory(DType::kF32, values), tile.data()));
 }
 
 TEST(Pack, RowsThatAreReadInStripsGiveTheSameBytes) {
@@ -218,11 +225,11 @@ TEST(Pack, RowsThatAreReadInStripsGiveTheSameBytes) {
       Matrix w = packed_matrix(on, format.format, n, k, std::vector<float>(values.size(), 0.5f));
       std::atomic<int64_t> read_rows{0};
       on.backend->pack_from(*on.context, w, first, rows, strip_bytes,
-                            [&](int64_t begin, int64_t count, std::span<float> to) {
+                            {[&](int64_t begin, int64_t count, std::span<float> to) {
                               std::copy_n(values.begin() + (first + begin) * k, count * k,
                                           to.begin());
                               read_rows += count;
-                            });
+                            }});
       EXPECT_EQ(read_rows, rows);
       for (const int64_t row : {first, first + 1, first + rows - 1}) {
         std::vector<float> got(static_cast<size_t>(k)), want(got.size());
@@ -237,6 +244,92 @@ TEST(Pack, RowsThatAreReadInStripsGiveTheSameBytes) {
   }
 }
 
+/// `values` as numbers of `type`, and as f32 again.
+std::vector<std::byte> stored(DType type, std::vector<float>& values) {
+  std::vector<std::byte> bytes(values.size() * static_cast<size_t>(size_of(type)));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t half = type == DType::kF16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]);
+    if (type == DType::kF32) {
+      std::memcpy(bytes.data() + 4 * i, &values[i], 4);
+    } else {
+      std::memcpy(bytes.data() + 2 * i, &half, 2);
+      values[i] = type == DType::kF16 ? f16_to_f32(half) : bf16_to_f32(half);
+    }
+  }
+  return bytes;
+}
+
+void expect_same_bytes(const Matrix& a, const Matrix& b, const std::string& what) {
+  EXPECT_EQ(std::memcmp(a.packed.data(), b.packed.data(), static_cast<size_t>(a.packed.bytes())), 0)
+      << what;
+}
+
+/// Whole tiles where they lie, at an odd address; the rows that are none are read.
+TEST(Pack, RowsInMemoryGiveTheBytesOfTheSameNumbersAsF32) {
+  const int64_t n = 75, k = 200;
+  for (const DType type : {DType::kF32, DType::kBf16, DType::kF16}) {
+    std::vector<float> values = awkward_values(n, k);
+    for (float& value : values) value *= type == DType::kF16 ? 1e-35f : 1;
+    std::vector<std::byte> numbers = stored(type, values);
+    numbers.insert(numbers.begin(), std::byte{0});
+    for (const FormatInfo& format : kFormats)
+      for (const auto& on : machines()) {
+        const Matrix whole = packed_matrix(*on, format.format, n, k, values);
+        Matrix w = packed_matrix(*on, format.format, n, k, std::vector<float>(values.size(), 0.5f));
+        std::atomic<int64_t> read_rows{0};
+        const auto read = [&](int64_t begin, int64_t count, std::span<float> to) {
+          std::copy_n(values.begin() + begin * k, count * k, to.begin());
+          read_rows += count;
+        };
+        const auto there = [&](int64_t begin, int64_t) {
+          return RowsInMemory{type, numbers.data() + 1 + begin * k * size_of(type)};
+        };
+        on->backend->pack_from(*on->context, w, 0, n, int64_t{16} * k * 4, {read, there});
+        expect_same_bytes(w, whole, std::string(format.name) + " from " + std::string(name(type)));
+        EXPECT_EQ(read_rows, n % kTile);
+      }
+  }
+}
+
+/// Every bf16 or f16 there is, NaNs among them, comes out as if it had been widened and rounded.
+TEST(Pack, HalvesKeepTheirBitsAndNansBecomeQuiet) {
+  constexpr int64_t kInputs = 65536 / kTile;
+  std::vector<uint16_t> halves(65536);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+  for (const auto& [type, format] :
+       {std::pair{DType::kBf16, Format::kBf16}, std::pair{DType::kF16, Format::kF16}}) {
+    std::vector<float> values;
+    for (const uint16_t half : halves)
+      values.push_back(type == DType::kBf16 ? bf16_to_f32(half) : f16_to_f32(half));
+    std::vector<std::byte> wanted(static_cast<size_t>(packed_bytes(format, kTile, kInputs)));
+    for (int64_t row = 0; row < kTile; ++row)
+      pack_row(format, kTile, kInputs, row, values.data() + row * kInputs, wanted.data());
+    for (const Isa isa : available_isas()) {
+      std::vector<std::byte> tile(wanted.size());
+      ASSERT_TRUE(kernels(isa).pack_tile(format, kInputs, in_memory(type, halves),
+                                         reinterpret_cast<uint8_t*>(tile.data())));
+      EXPECT_EQ(tile, wanted) << name(type) << ", " << name(isa);
+    }
+  }
+}
+
+TEST(Pack, RowsInMemoryThatCannotBeRoundedAreReadByWhoTellsWhy) {
+  const int64_t n = 32, k = 128;
+  std::vector<uint16_t> numbers(n * k, 0x3f80);
+  numbers[20 * k + 5] = 0x7f80;
+  const auto read = [&](int64_t begin, int64_t, std::span<float>) {
+    EXPECT_EQ(begin, 16);
+    fail(Exit::kModel, "row 20 is not finite");
+  };
+  const auto there = [&](int64_t begin, int64_t) {
+    return RowsInMemory{DType::kBf16, reinterpret_cast<const std::byte*>(&numbers[begin * k])};
+  };
+  Machine& on = machine();
+  Matrix w = packed_matrix(on, Format::kW4, n, k, std::vector<float>(n * k, 0.5f));
+  EXPECT_THROW(on.backend->pack_from(*on.context, w, 0, n, int64_t{16} * k * 4, {read, there}),
+               Error);
+}
+
 /// Also of rows so long that a tile of them does not fit into a cache.
 TEST(Pack, LongRowsThatAreReadInStripsGiveTheSameBytes) {
   const int64_t n = 33, k = 9000;
@@ -247,10 +340,10 @@ TEST(Pack, LongRowsThatAreReadInStripsGiveTheSameBytes) {
   Matrix w = packed_matrix(on, Format::kW3, n, k, std::vector<float>(values.size(), 0.5f));
   int64_t most = 0;
   on.backend->pack_from(*on.context, w, 0, n, int64_t{1} << 20,
-                        [&](int64_t begin, int64_t count, std::span<float> to) {
+                        {[&](int64_t begin, int64_t count, std::span<float> to) {
                           std::copy_n(values.begin() + begin * k, count * k, to.begin());
                           if (begin == 0) most = count;
-                        });
+                        }});
   EXPECT_EQ(most, kTile);
   EXPECT_EQ(std::memcmp(w.packed.data(), whole.packed.data(), whole.packed.bytes()), 0);
 }
