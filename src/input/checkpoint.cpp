@@ -1,6 +1,7 @@
 #include "input/checkpoint.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "base/file.hpp"
 #include "base/hash.hpp"
@@ -52,6 +53,20 @@ class FileCheckpoint final : public Checkpoint {
     const auto& [file, tensor] = places_[static_cast<size_t>(role)][index];
     return RowsInMemory{*tensor->type, file->bytes(*tensor).data() +
                                            at.begin * shape.columns * size_of(*tensor->type)};
+  }
+
+  std::unique_ptr<ReadAhead> read_ahead(int64_t layer_begin, int64_t layer_end) const override {
+    using enum TensorRole;
+    std::vector<std::vector<FilePart>> steps;
+    if (layer_begin == 0) steps.push_back(parts_of({kEmbedding, kPositionEmbedding}, 0));
+    std::vector<TensorRole> of_layers;
+    for (const TensorRole role : all_tensor_roles())
+      if (const auto shape = shape_of(config_, role); shape && shape->per_layer)
+        of_layers.push_back(role);
+    for (int64_t layer = layer_begin; layer < layer_end; ++layer)
+      steps.push_back(parts_of(of_layers, layer));
+    if (layer_end == config_.layers) steps.push_back(parts_of({kHead}, 0));
+    return std::make_unique<ReadAhead>(steps);
   }
 
   const StoredWeights* stored() const override {
@@ -114,6 +129,28 @@ class FileCheckpoint final : public Checkpoint {
           values.subspan(static_cast<size_t>(done * width), static_cast<size_t>(rows * width))});
       done += rows;
     }
+  }
+
+  /// The bytes of all tensors of some roles in a layer, each tensor once.
+  std::vector<FilePart> parts_of(const std::vector<TensorRole>& roles, int64_t layer) const {
+    std::vector<FilePart> parts;
+    std::set<const TensorEntry*> known;
+    const auto add = [&](const TensorPlace& place) {
+      if (place.tensor != nullptr && known.insert(place.tensor).second)
+        parts.push_back({place.file->path(), place.tensor->begin, place.tensor->end});
+    };
+    for (const TensorRole role : roles) {
+      const auto shape = shape_of(config_, role);
+      if (!shape) continue;
+      for (int64_t expert = 0; expert < shape->experts; ++expert) {
+        const auto index = static_cast<size_t>(layer * shape->experts + expert);
+        const StoredMatrix& integers = integers_at(role, index);
+        add(places_[static_cast<size_t>(role)][index]);
+        for (const TensorPlace& place : {integers.qweight, integers.qzeros, integers.scales})
+          add(place);
+      }
+    }
+    return parts;
   }
 
   /// Empty for a role whose matrices are numbers as they are.

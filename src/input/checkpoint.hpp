@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "input/model_config.hpp"
+#include "input/read_ahead.hpp"
 #include "kernels/tensor.hpp"
 
 namespace llmpq {
@@ -67,6 +68,13 @@ class Checkpoint {
   virtual std::optional<RowsInMemory> rows_in_memory(TensorRole /*role*/, int64_t /*layer*/,
                                                      int64_t /*begin*/, int64_t /*rows*/) const {
     return std::nullopt;
+  }
+  /// Begins to read from the disk what a stage of these layers loads, while the result lives: its
+  /// steps are the embedding if layer 0 is among them, each layer, and the head if the last one is.
+  /// Null where there are no files.
+  virtual std::unique_ptr<ReadAhead> read_ahead(int64_t /*layer_begin*/,
+                                                int64_t /*layer_end*/) const {
+    return nullptr;
   }
   /// A whole vector (norm weight, bias) as f32, by read_rows.
   virtual std::vector<float> read_vector(TensorRole role, int64_t layer) const;

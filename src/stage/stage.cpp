@@ -63,13 +63,19 @@ Stage::Stage(const StageSetup& setup, const Checkpoint& checkpoint, Backend& bac
 
 void Stage::load_weights(const Checkpoint& checkpoint) {
   const StagePlan& plan = setup_.plan;
+  const auto ahead = checkpoint.read_ahead(plan.layer_begin, plan.layer_end);
+  const auto begin_step = [&] {
+    if (ahead) ahead->begin_step();
+  };
   if (plan.layer_begin == 0) {
+    begin_step();
     embedding_ = load_embedding(checkpoint, backend_, context_);
     bytes_ += weight_bytes(*embedding_);
     if (setup_.calibration) setup_.calibration->embed(*embedding_);
   }
   for (int64_t layer = plan.layer_begin; layer < plan.layer_end; ++layer) {
     if (setup_.before_layer) setup_.before_layer();
+    begin_step();
     const Format format = plan.formats.at(static_cast<size_t>(layer - plan.layer_begin));
     layers_.push_back(setup_.calibration
                           ? setup_.calibration->load_layer(layer, format, context_)
@@ -77,6 +83,7 @@ void Stage::load_weights(const Checkpoint& checkpoint) {
     bytes_ += weight_bytes(layers_.back());
   }
   if (plan.layer_end == config_.layers) {
+    begin_step();
     head_ = setup_.calibration ? setup_.calibration->load_head(setup_.head_format, context_)
                                : load_head(checkpoint, setup_.head_format, backend_, context_);
     bytes_ += weight_bytes(*head_);

@@ -1,0 +1,74 @@
+#include "input/read_ahead.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+#include "base/temp_folder.hpp"
+#include "input/model_files.hpp"
+
+namespace llmpq {
+namespace {
+
+using test::expect_error;
+
+constexpr int64_t kPart = 3 << 20;
+
+/// A file of that many parts, as steps of one part each.
+std::vector<std::vector<FilePart>> steps_of(const std::filesystem::path& file, int64_t parts) {
+  std::ofstream(file) << std::string(static_cast<size_t>(parts * kPart), 'x');
+  std::vector<std::vector<FilePart>> steps;
+  for (int64_t i = 0; i < parts; ++i) steps.push_back({{file, i * kPart, (i + 1) * kPart}});
+  return steps;
+}
+
+/// Waits until so many bytes are done, ten seconds at most, and a little longer.
+void expect_done(const ReadAhead& ahead, int64_t bytes) {
+  for (int i = 0; i < 1000 && ahead.bytes_done() < bytes; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(ahead.bytes_done(), bytes);
+}
+
+TEST(ReadAhead, ReadsEverythingWhereThereIsRoom) {
+  const TempFolder folder;
+  const auto steps = steps_of(folder / "a", 4);
+  const ReadAhead ahead(steps);
+  expect_done(ahead, 4 * kPart);
+}
+
+TEST(ReadAhead, StaysAStepAheadWhereThereIsNone) {
+  const TempFolder folder;
+  ReadAhead ahead(steps_of(folder / "a", 4), 1);
+  expect_done(ahead, kPart);  // the first, before it is in use
+  ahead.begin_step();
+  expect_done(ahead, 2 * kPart);
+  ahead.begin_step();
+  ahead.begin_step();
+  expect_done(ahead, 4 * kPart);
+}
+
+TEST(ReadAhead, EndsBeforeEverythingIsRead) {
+  const TempFolder folder;
+  const ReadAhead ahead(steps_of(folder / "a", 4), 1);
+}
+
+TEST(ReadAhead, WhatCannotBeReadIsToldWhenAStepBegins) {
+  const TempFolder folder;
+  const auto steps = steps_of(folder / "a", 2);
+  std::filesystem::resize_file(folder / "a", kPart + 1000);
+  ReadAhead ahead(steps);
+  expect_error(
+      [&] {
+        for (int i = 0; i < 1000; ++i) {
+          ahead.begin_step();
+          std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+      },
+      Exit::kModel, "ends at byte");
+}
+
+}  // namespace
+}  // namespace llmpq
