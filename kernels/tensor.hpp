@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "kernels/formats.hpp"
@@ -70,6 +71,9 @@ struct Matrix {
   int64_t n = 0;  ///< outputs
   int64_t k = 0;  ///< inputs, the reduction axis
   Buffer packed;
+  /// The packed matrix that is usually multiplied after this one, if known: threads of a CPU ask
+  /// for it while they wait.
+  std::span<const std::byte> next = {};
 };
 
 }  // namespace llmpq

@@ -269,7 +269,11 @@ LLMPQ_INLINE void for_states(const AttentionArgs& args, const AttentionItem& ite
   }
 }
 
-void attention_kernel(const AttentionArgs& args, const AttentionItem& item, float* scratch) {
+/// Lines of `ahead` for each head's work on a block: as many as the memory brings in that time.
+constexpr int64_t kLinesForHead = 8;
+
+void attention_kernel(const AttentionArgs& args, const AttentionItem& item, float* scratch,
+                      LinesAhead& lines) {
   const KvCache& cache = *args.cache;
   const int64_t group = args.heads / cache.kv_heads;
   const AttentionRoom room = make_room(cache, scratch);
@@ -285,9 +289,12 @@ void attention_kernel(const AttentionArgs& args, const AttentionItem& item, floa
       ahead.ask_for_some();
       score_block(room, state, view);
     });
-    for_states(args, item, room, block,
-               [&](const HeadState& state, const BlockView&) { weigh_block(room, state); });
+    for_states(args, item, room, block, [&](const HeadState& state, const BlockView&) {
+      lines.ask(kLinesForHead);
+      weigh_block(room, state);
+    });
     for_states(args, item, room, block, [&](const HeadState& state, const BlockView& view) {
+      lines.ask(kLinesForHead);
       add_block(room, state, view);
     });
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/isa.hpp"
+#include "kernels/cpu/lines_ahead.hpp"
 #include "kernels/ops.hpp"
 
 namespace llmpq {
@@ -81,8 +82,9 @@ struct KernelTable {
   void (*gather_rows)(const GatherRowsArgs&, int64_t begin, int64_t end);             ///< rows
   void (*add_rows)(const AddRowsArgs&, int64_t begin, int64_t end);                   ///< rows
   void (*kv_write)(const KvWriteArgs&, const RowRange&, int64_t begin, int64_t end);  ///< rows
-  /// `scratch`: attention_scratch_floats() floats, 64-byte aligned.
-  void (*attention)(const AttentionArgs&, const AttentionItem&, float* scratch);
+  /// `scratch`: attention_scratch_floats() floats, 64-byte aligned. Asks for lines of `ahead` on
+  /// the way.
+  void (*attention)(const AttentionArgs&, const AttentionItem&, float* scratch, LinesAhead& ahead);
   /// Items of a cut of at most kRowChunk rows.
   void (*matmul_float)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
   /// Items of a cut of at most int8_row_chunk rows, a multiple of int8_row_step if there are more.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <span>
 
 #include "kernels/cpu/context.hpp"
 #include "kernels/cpu/pack.hpp"
@@ -73,21 +74,37 @@ using MatmulKernel = void (*)(const MatmulTask&, const MatmulCut&, int64_t begin
 
 int64_t rounded_up(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
 
+/// Rows up to which a product takes little longer than the reading of its weights.
+constexpr int64_t kFewRows = 4;
+/// What a thread asks for of the weights that come next: what the memory brings in the time between
+/// two products, and a part of the second cache.
+constexpr int64_t kAskedBytes = 256 << 10;
+
+/// Packed weights with which `thread` will begin.
+LinesAhead first_lines(std::span<const std::byte> packed, int thread, int threads) {
+  const int64_t share = std::ssize(packed) / threads;
+  const std::byte* const from = packed.data() + share * thread;
+  return {from, from + std::min(kAskedBytes, share)};
+}
+
 /// Pieces of at most `chunk` rows, of equal sizes as far as `step` divides them. Panels are
 /// fastest: neighbours share their rows of x.
 void run_panels(CpuContext& on, const MatmulTask& task, MatmulKernel kernel, int64_t chunk,
-                int64_t step) {
+                int64_t step, std::span<const std::byte> next) {
   if (task.tokens == 0) return;
   const int64_t least = (task.tokens + chunk - 1) / chunk;
   const int64_t rows =
       least == 1 ? task.tokens : rounded_up((task.tokens + least - 1) / least, step);
   const MatmulCut cut{(task.n + kPanel - 1) / kPanel, rows};
-  const int64_t work = kPanel * task.k * rows;
   const int64_t items = cut.panels * ((task.tokens + rows - 1) / rows);
-  const int64_t share = items / (32 * on.pool().threads());
-  const int64_t grain = std::max({kWorkPerChunk / work, std::min<int64_t>(share, 16), int64_t{1}});
-  on.pool().parallel_for(items, grain,
-                         [&](int64_t begin, int64_t end, int) { kernel(task, cut, begin, end); });
+  const bool ask = !next.empty() && task.tokens <= kFewRows;
+  on.pool().parallel_for(items, std::max(kWorkPerChunk / (kPanel * task.k * rows), int64_t{1}),
+                         [&](int64_t begin, int64_t end, int thread) {
+                           if (ask)
+                             on.pool().lines_ahead(thread) =
+                                 first_lines(next, thread, on.pool().threads());
+                           kernel(task, cut, begin, end);
+                         });
 }
 
 }  // namespace
@@ -115,11 +132,12 @@ void linear(Context& context, const LinearArgs& args) {
     std::byte* rest = nullptr;
     task.x_int8 = round_to_int8(on, args, 0, &rest);
     const KernelTable& table = on.kernels();
-    return run_panels(on, task, table.matmul_int8, table.int8_row_chunk, table.int8_row_step);
+    return run_panels(on, task, table.matmul_int8, table.int8_row_chunk, table.int8_row_step,
+                      w.next);
   }
   task.x_stride = w.k;
   task.x = float_inputs(on, args);
-  run_panels(on, task, on.kernels().matmul_float, kRowChunk, kRowStep);
+  run_panels(on, task, on.kernels().matmul_float, kRowChunk, kRowStep, w.next);
 }
 
 }  // namespace llmpq

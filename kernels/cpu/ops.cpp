@@ -86,9 +86,10 @@ int64_t fill_items(const AttentionArgs& args, AttentionItem* items) {
         items[count++] = {range.begin + row, rows, range.position + row, range.table, head};
     }
   }
-  std::stable_sort(items, items + count, [](const AttentionItem& a, const AttentionItem& b) {
-    return a.position > b.position;
-  });
+  if (count > args.cache->kv_heads)
+    std::stable_sort(items, items + count, [](const AttentionItem& a, const AttentionItem& b) {
+      return a.position > b.position;
+    });
   return count;
 }
 
@@ -112,7 +113,8 @@ void attention(Context& context, const AttentionArgs& args) {
   const int64_t count = fill_items(args, items);
   on.pool().parallel_for(count, 1, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t i = begin; i < end; ++i)
-      on.kernels().attention(args, items[i], floats + thread * per_thread);
+      on.kernels().attention(args, items[i], floats + thread * per_thread,
+                             on.pool().lines_ahead(thread));
   });
 }
 

@@ -60,10 +60,22 @@ struct Range {
         end(static_cast<uint32_t>(bits & 0xffff)) {}
   Range(uint32_t of, uint32_t first, uint32_t last) : epoch(of), begin(first), end(last) {}
   uint64_t bits() const { return uint64_t{epoch} << 32 | begin << 16 | end; }
+  uint32_t count() const { return begin < end ? end - begin : 0; }
 };
+
+/// How many of `left` chunks a thread takes at a time: few enough that others find some, and one by
+/// one at the end.
+uint32_t some_of(uint32_t left) { return (left + 7) / 8; }
 
 /// About 20 us of waiting before a thread goes to sleep: longer than the gap between two loops.
 constexpr int kSpinRounds = 1000;
+/// Fewer chunks than these are left to their thread for a while, 2 us and what there is to ask for.
+/// Their memory is on its way there, so that taking some would take longer; but the thread may have
+/// been put aside.
+constexpr uint32_t kWorthTaking = 4;
+constexpr int kPatientRounds = 100;
+/// Lines that a CPU's first cache can wait for: those beyond would be dropped. Measured, on Zen 5.
+constexpr int64_t kLinesForPause = 24;
 
 }  // namespace
 
@@ -89,6 +101,7 @@ ThreadPool::ThreadPool(int threads) {
   if (threads == 0) threads = cpus;
   spin_rounds_ = threads <= cpus ? kSpinRounds : 0;
   shares_ = std::vector<Share>(static_cast<size_t>(threads));
+  ahead_ = std::vector<Ahead>(static_cast<size_t>(threads));
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
@@ -107,101 +120,154 @@ void ThreadPool::run(int64_t items, int64_t grain, Call call, void* self) {
     return;
   }
   const std::lock_guard lock(one_loop_);
-  const uint32_t chunks = static_cast<uint32_t>((items + grain - 1) / grain);
-  const uint32_t epoch = epoch_.load() + 1;
-  // Close the old loop first: a late worker must not take chunks of it with the new fields.
-  for (Share& share : shares_) share.left.store(Range(epoch, 0, 0).bits());
-  items_.store(items);
-  grain_.store(grain);
-  chunks_.store(chunks);
-  call_.store(call);
-  self_.store(self);
-  finished_.store(0);
-  for (uint32_t i = 0, begin = 0; i < shares_.size(); ++i) {
-    const auto end = static_cast<uint32_t>(uint64_t{chunks} * (i + 1) / shares_.size());
-    shares_[i].left.store(Range(epoch, begin, end).bits());
-    begin = end;
-  }
-  epoch_.store(epoch);
-  epoch_.notify_all();
-
-  while (run_chunk(epoch, 0)) {
-  }
+  const Loop loop{.epoch = epoch_.load() + 1,
+                  .chunks = static_cast<uint32_t>((items + grain - 1) / grain),
+                  .items = items,
+                  .grain = grain,
+                  .call = call,
+                  .self = self};
+  publish(loop);
+  run_loop(loop, 0);
   const int64_t began_ns = counting_ ? thread_cpu_ns() : 0;
-  wait_for_chunks(chunks);
+  wait_for_chunks(loop.chunks);
   if (counting_) waited_ns_ += thread_cpu_ns() - began_ns;
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
+/// The shares of the loop before are closed first, and whoever reads a field of this one sees that:
+/// a late worker must not take chunks of that loop with these fields.
+void ThreadPool::publish(const Loop& loop) {
+  constexpr auto kRelease = std::memory_order_release;
+  for (Share& share : shares_) share.left.store(Range(loop.epoch, 0, 0).bits(), kRelease);
+  items_.store(loop.items, kRelease);
+  grain_.store(loop.grain, kRelease);
+  chunks_.store(loop.chunks, kRelease);
+  call_.store(loop.call, kRelease);
+  self_.store(loop.self, kRelease);
+  finished_.store(0, kRelease);
+  for (uint32_t i = 0, begin = 0; i < shares_.size(); ++i) {
+    const auto end = static_cast<uint32_t>(uint64_t{loop.chunks} * (i + 1) / shares_.size());
+    shares_[i].left.store(Range(loop.epoch, begin, end).bits(), kRelease);
+    begin = end;
+  }
+  epoch_.store(loop.epoch);
+  epoch_.notify_all();
+}
+
+/// The fields of loop `epoch`, or of a later one, whose chunks nobody gets by that number.
+ThreadPool::Loop ThreadPool::read_loop(uint32_t epoch) const {
+  constexpr auto kAcquire = std::memory_order_acquire;
+  return {.epoch = epoch,
+          .chunks = chunks_.load(kAcquire),
+          .items = items_.load(kAcquire),
+          .grain = grain_.load(kAcquire),
+          .call = call_.load(kAcquire),
+          .self = self_.load(kAcquire)};
+}
+
+/// Waits until done(), up to so many pauses; false if they did not suffice. A thread that has lines
+/// to ask for makes no pause.
+template <typename Done>
+bool ThreadPool::spin(int thread, int rounds, Done done) {
+  for (int round = 0; round < rounds;) {
+    if (done()) return true;
+    round += lines_ahead(thread).ask(kLinesForPause) ? 0 : 1;
+    pause();
+  }
+  return done();
+}
+
 /// The caller's, when no chunk is left to take.
 void ThreadPool::wait_for_chunks(uint32_t chunks) {
-  for (int i = 0; i < spin_rounds_ && finished_.load() < chunks; ++i) pause();
+  if (spin(0, spin_rounds_, [&] { return finished_.load() == chunks; })) return;
   for (uint32_t seen = finished_.load(); seen < chunks; seen = finished_.load())
     finished_.wait(seen);
 }
 
-/// A chunk of loop `epoch` for `thread`, out of its share or half of another's; -1 if none is left
-/// or another loop has begun.
-int64_t ThreadPool::take_chunk(uint32_t epoch, int thread) {
+/// Chunks of loop `epoch` out of the thread's share; none if it is empty or another loop has begun.
+ThreadPool::Chunks ThreadPool::take_own(uint32_t epoch, int thread) {
+  std::atomic<uint64_t>& left = shares_[static_cast<size_t>(thread)].left;
+  uint64_t bits = left.load(std::memory_order_acquire);
+  for (Range range(bits); range.epoch == epoch && range.count() > 0; range = Range(bits)) {
+    const uint32_t end = range.begin + some_of(range.count());
+    if (left.compare_exchange_weak(bits, Range(epoch, end, range.end).bits()))
+      return {range.begin, end};
+  }
+  return {};
+}
+
+/// Half of what another thread has left, if that is at least so much.
+ThreadPool::Chunks ThreadPool::take_of_others(uint32_t epoch, int thread, uint32_t least) {
   const auto own = static_cast<size_t>(thread), threads = shares_.size();
-  for (size_t i = 0; i < threads; ++i) {
+  for (size_t i = 1; i < threads; ++i) {
     std::atomic<uint64_t>& left = shares_[(own + i) % threads].left;
-    uint64_t bits = left.load();
-    for (Range range(bits); range.epoch == epoch && range.begin < range.end; range = Range(bits)) {
-      if (i == 0) {
-        if (left.compare_exchange_weak(bits, Range(epoch, range.begin + 1, range.end).bits()))
-          return range.begin;
-        continue;
-      }
+    uint64_t bits = left.load(std::memory_order_acquire);
+    for (Range range(bits); range.epoch == epoch && range.count() >= least; range = Range(bits)) {
       const uint32_t middle = (range.begin + range.end) / 2;
       if (!left.compare_exchange_weak(bits, Range(epoch, range.begin, middle).bits())) continue;
       // An empty share is nobody else's to write, and the loop cannot end before these are done.
-      shares_[own].left.store(Range(epoch, middle + 1, range.end).bits());
-      return middle;
+      const uint32_t end = middle + some_of(range.end - middle);
+      shares_[own].left.store(Range(epoch, end, range.end).bits());
+      return {middle, end};
     }
   }
-  return -1;
+  return {};
 }
 
-/// Runs one chunk of loop `epoch`; false if none is left or another loop has begun.
-bool ThreadPool::run_chunk(uint32_t epoch, int thread) {
-  const Call call = call_.load();
-  void* const self = self_.load();
-  const int64_t items = items_.load();
-  const int64_t grain = grain_.load();
-  const uint32_t chunks = chunks_.load();
-  const int64_t chunk = take_chunk(epoch, thread);
-  if (chunk < 0) return false;
-  const int64_t begin = chunk * grain;
+/// Of chunks that another thread was given time to begin itself and has not.
+ThreadPool::Chunks ThreadPool::wait_for_last(uint32_t epoch, int thread) {
+  const auto nothing_left = [&] {
+    return std::none_of(shares_.begin(), shares_.end(), [&](const Share& share) {
+      const Range range(share.left.load(std::memory_order_acquire));
+      return range.epoch == epoch && range.count() > 0;
+    });
+  };
+  if (spin(thread, std::min(spin_rounds_, kPatientRounds), nothing_left)) return {};
+  return take_of_others(epoch, thread, 1);
+}
+
+void ThreadPool::run_chunks(const Loop& loop, Chunks chunks, int thread) {
   // The caller's own chunks are in its thread's time already.
   const bool counts = counting_ && thread != 0;
   const int64_t began_ns = counts ? thread_cpu_ns() : 0;
   try {
-    call(self, begin, std::min(begin + grain, items), thread);
+    for (int64_t chunk = chunks.begin; chunk < chunks.end; ++chunk) {
+      const int64_t begin = chunk * loop.grain;
+      loop.call(loop.self, begin, std::min(begin + loop.grain, loop.items), thread);
+    }
   } catch (...) {
     const std::lock_guard lock(error_mutex_);
     if (!error_) error_ = std::current_exception();
   }
   if (counts) computed_ns_ += thread_cpu_ns() - began_ns;
-  if (finished_.fetch_add(1) + 1 == chunks) finished_.notify_all();
-  return true;
 }
 
-uint32_t ThreadPool::wait_for_loop(uint32_t last_epoch) {
-  for (int i = 0; i < spin_rounds_; ++i) {
-    if (const uint32_t epoch = epoch_.load(); epoch != last_epoch) return epoch;
-    pause();
+/// Runs chunks of a loop until none is left for this thread, and tells then how many they were:
+/// at each chunk it would hold up the others that do.
+void ThreadPool::run_loop(const Loop& loop, int thread) {
+  uint32_t done = 0;
+  while (true) {
+    Chunks chunks = take_own(loop.epoch, thread);
+    if (chunks.count() == 0) chunks = take_of_others(loop.epoch, thread, kWorthTaking);
+    if (chunks.count() == 0) chunks = wait_for_last(loop.epoch, thread);
+    if (chunks.count() == 0) break;
+    run_chunks(loop, chunks, thread);
+    done += chunks.count();
   }
-  epoch_.wait(last_epoch);
+  if (done > 0 && finished_.fetch_add(done) + done == loop.chunks) finished_.notify_all();
+}
+
+uint32_t ThreadPool::wait_for_loop(uint32_t last_epoch, int thread) {
+  if (!spin(thread, spin_rounds_, [&] { return epoch_.load() != last_epoch; }))
+    epoch_.wait(last_epoch);
   return epoch_.load();
 }
 
 void ThreadPool::work(int thread) {
   for (uint32_t epoch = 0;;) {
-    epoch = wait_for_loop(epoch);
+    epoch = wait_for_loop(epoch, thread);
     if (stop_) return;
-    while (run_chunk(epoch, thread)) {
-    }
+    run_loop(read_loop(epoch), thread);
   }
 }
 
