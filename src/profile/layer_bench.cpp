@@ -6,6 +6,7 @@
 
 #include "input/checkpoint.hpp"
 #include "kernels/convert.hpp"
+#include "layer/reading_order.hpp"
 #include "profile/device_clock.hpp"
 
 namespace llmpq {
@@ -125,6 +126,7 @@ LayerBench::LayerBench(const ModelConfig& config, const Setup& setup, Backend& b
     caches_.push_back(allocate_kv(config_, setup.sizes, setup.kv_blocks, backend));
     fill_kv(backend, *context_, caches_.back());
   }
+  tell_reading_order(weights_, nullptr);
   const std::vector<float> values = pattern();
   for (size_t i = 0; i < hidden_.size(); ++i) hidden_[i] = values[i % kPattern];
 }

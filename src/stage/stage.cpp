@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "kernels/check.hpp"
+#include "layer/reading_order.hpp"
 #include "stage/rows.hpp"
 
 namespace llmpq {
@@ -88,6 +89,7 @@ void Stage::load_weights(const Checkpoint& checkpoint) {
                                : load_head(checkpoint, setup_.head_format, backend_, context_);
     bytes_ += weight_bytes(*head_);
   }
+  tell_reading_order(layers_, head_ ? &*head_ : nullptr);
 }
 
 /// After this nothing is allocated on the device: what a step needs is there.
