@@ -41,7 +41,9 @@ BoxSolver::BoxSolver(const Problem& problem, const DeviceGraph& graph, Incumbent
       states_(problem.batchings.size()),
       pools_(problem.groups.size()),
       bounds_(problem, pools_),
-      path_(problem, graph) {}
+      path_(problem, graph) {
+  if (!graph.counts && GroupShares::suits(problem)) shares_.emplace(problem);
+}
 
 BatchingState& BoxSolver::state(int batching) {
   auto& state = states_[static_cast<size_t>(batching)];
@@ -143,15 +145,17 @@ PathResult BoxSolver::cheapest_path(Box& box, const Prices& prices, const Effort
   result.bound = -kInfinity;
   for (int i = 0; i < kRefinements; ++i) {
     bounds_.fill(state(box.batching), box.high, prices);
-    const double cost = graph_.counts ? path_.solve(bounds_, {})
-                                      : price_devices(box, effort.worth - effort.constant);
+    const double cost = shares_            ? shares_->solve(bounds_)
+                        : prices_devices() ? price_devices(box, effort.worth - effort.constant)
+                                           : path_.solve(bounds_, {});
     result.bound = std::max(result.bound, effort.constant + cost);
     result.is_plan = false;
     if (!(result.bound < effort.worth)) break;
-    const double raised = solve_stages(box, path_.stages(bounds_), result);
+    const double raised =
+        solve_stages(box, shares_ ? shares_->stages() : path_.stages(bounds_), result);
     if (raised <= kRounding * std::abs(cost)) break;
     if (effort.for_omega ? result.is_plan && result.omega <= *problem_.max_omega
-                         : raised <= (graph_.counts ? 1 : kFine) * enough(result.bound))
+                         : raised <= (prices_devices() ? kFine : 1) * enough(result.bound))
       break;
   }
   return result;
@@ -247,11 +251,11 @@ double BoxSolver::price_devices(Box& box, double worth) {
 PathResult BoxSolver::solve(Box& box, int steps) {
   PathResult best = solve_at(box, box.multipliers);
   PathResult guide = best;
-  if (best.bound < incumbent_.target() && !graph_.counts)
+  if (best.bound < incumbent_.target() && prices_devices())
     climb_multipliers(box, best, steps);
   else if (best.bound < incumbent_.target() && best.is_plan)
     guide = fit_multipliers(box, best, steps);
-  if (best.bound < incumbent_.target() && !graph_.counts)  // the path may use too many devices
+  if (best.bound < incumbent_.target() && prices_devices())  // the path may use too many devices
     search_beam(problem_, graph_, bounds_, path_, box, incumbent_);
   const bool same = best.multipliers == box.multipliers;
   box.line_bound = same ? std::max(box.line_bound, best.bound) : best.bound;

@@ -6,8 +6,10 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "plan/group_shares.hpp"
 #include "plan/incumbent.hpp"
 #include "plan/multiplier_model.hpp"
 #include "plan/shortest_path.hpp"
@@ -64,6 +66,9 @@ class BoxSolver {
   std::array<double, 2> weights(const Box& box);
   /// The same at the most.
   std::array<double, 2> full_weights(const Box& box);
+  /// Whether more effort gives a box that cannot be split a better bound: prices of devices do.
+  bool prices_devices() const { return !graph_.counts && !shares_; }
+
   /// What of the path's cost above the bound is due to each x_k lying above the lower end.
   std::array<double, 2> slacks(const Box& box, const PathResult& path);
 
@@ -101,6 +106,7 @@ class BoxSolver {
   std::vector<OmegaPrices> pools_;
   StageBounds bounds_;
   ShortestPath path_;
+  std::optional<GroupShares> shares_;  ///< where devices are too many for the graph to count
 };
 
 }  // namespace llmpq

@@ -10,7 +10,6 @@ namespace llmpq {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kMostNodes = 4096;         // of the device graph, before devices are priced
 constexpr int64_t kFirstBudget = 20000;      // steps of an enumeration; doubled each time
 constexpr int kFirstSteps = 12, kSteps = 3;  // multipliers tried for a batching, for later boxes
 constexpr int kMostPricedEffort = 4;         // times that such a box is tried harder, with prices
@@ -22,7 +21,7 @@ class Search {
       : problem_(problem),
         options_(options),
         start_s_(options.now_s()),
-        graph_(make_device_graph(problem, kMostNodes)),
+        graph_(make_device_graph(problem, options.most_states)),
         incumbent_(problem, options.gap),
         solver_(problem, graph_, incumbent_) {}
 
@@ -139,7 +138,7 @@ class Search {
 
   /// A box that cannot be split: another enumeration with more steps, or for the bound only.
   void keep_or_set_aside(Box box) {
-    const int most_effort = graph_.counts ? 30 : kMostPricedEffort;
+    const int most_effort = graph_.counts ? 30 : solver_.prices_devices() ? kMostPricedEffort : 0;
     if (++box.effort > most_effort || (!graph_.counts && !incumbent_.found()))
       set_aside_ = std::min(set_aside_, box.bound);
     else if (!graph_.counts)

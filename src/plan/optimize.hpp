@@ -14,6 +14,9 @@ struct OptimizeOptions {
   double gap = 0.005;  ///< stop when 1 - lower bound / objective is at most this; 0: exact
   double time_limit_s = 10;
   std::function<double()> now_s;  ///< seconds since some fixed moment; must be given
+  /// Of the devices that may be used so far; where there can be more, devices are counted group by
+  /// group if layers are alike, else priced.
+  int64_t most_states = 4096;
 };
 
 enum class OptimizeStatus : uint8_t {

@@ -18,7 +18,7 @@ constexpr int64_t kChoiceSteps = 10;  // what a choice of a stage takes, in step
 /// one that is nowhere larger makes the other one superfluous, whatever follows.
 struct Spent {
   double sum = 0, queue = 0;  ///< both terms of the time that add up, theta omega in the first
-  double omega = 0;
+  double omega = 0;           ///< where it is bounded
   std::array<double, 2> x{};  ///< no less than the box's lower ends
 
   bool covers(const Spent& other, const Spent& rounding) const {
@@ -107,7 +107,8 @@ class Enumeration {
     return x;
   }
   Spent spent_on(const Load& load, double omega, bool in_sum) const {
-    Spent spent{0, 0, omega, counted({load.use[1], load.use[2]})};
+    const double bounded = task_.problem.max_omega ? omega : 0;
+    Spent spent{0, 0, bounded, counted({load.use[1], load.use[2]})};
     if (!in_sum) return spent;
     spent.sum = costs_.sum_prefill * load.prefill_s + costs_.sum_decode * load.decode_s +
                 task_.problem.theta * omega;

@@ -166,8 +166,10 @@ class Checker {
 }  // namespace
 
 bool Problem::layers_are_alike() const {
+  const bool quality_counts = theta > 0 || max_omega;
   return classes() == 1 &&
-         std::ranges::all_of(omega, [&](const auto& of_layer) { return of_layer == omega[0]; });
+         (!quality_counts ||
+          std::ranges::all_of(omega, [&](const auto& of_layer) { return of_layer == omega[0]; }));
 }
 
 int Problem::group_of(int rank) const {

@@ -69,7 +69,8 @@ struct Problem {
   int class_of(int layer) const {
     return layer_class.empty() ? 0 : layer_class[static_cast<size_t>(layer)];
   }
-  /// Whether all layers cost and lose the same, so that a stage is known by how many it has.
+  /// Whether all layers cost and, where quality counts, lose the same, so that a stage is known by
+  /// how many it has.
   bool layers_are_alike() const;
   /// Index of the group that has the rank; -1: none.
   int group_of(int rank) const;

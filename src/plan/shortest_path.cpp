@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "plan/link_costs.hpp"
+
 namespace llmpq {
 namespace {
 
@@ -14,32 +16,12 @@ ShortestPath::ShortestPath(const Problem& problem, const DeviceGraph& graph)
     : problem_(problem),
       graph_(graph),
       layers_(problem.layers),
-      groups_(static_cast<int>(problem.groups.size())),
-      cost_(static_cast<size_t>(graph.nodes()) * static_cast<size_t>(layers_ + 1)),
-      arc_cost_(static_cast<size_t>(groups_ + 1) * static_cast<size_t>(groups_)) {}
-
-double ShortestPath::arc_cost(const DeviceArc& arc) const {
-  return arc_cost_[static_cast<size_t>((arc.previous_group + 1) * groups_ + arc.group)];
-}
-
-void ShortestPath::set_arc_costs(const StageBounds& bounds,
-                                 const std::vector<double>& device_prices) {
-  const StageTask task = bounds.task(0, 0, 0);
-  for (int from = -1; from < groups_; ++from)
-    for (int to = 0; to < groups_; ++to) {
-      double cost = device_prices.empty() ? 0 : device_prices[static_cast<size_t>(to)];
-      if (from >= 0) {
-        const Load& link =
-            bounds.state().costs.link[static_cast<size_t>(from)][static_cast<size_t>(to)];
-        if (link.use[1] > task.limits[1] || link.use[2] > task.limits[2]) cost = kInfinity;
-        if (problem_.links.in_sum) cost += task.prices.of(link);
-      }
-      arc_cost_[static_cast<size_t>((from + 1) * groups_ + to)] = cost;
-    }
-}
+      cost_(static_cast<size_t>(graph.nodes()) * static_cast<size_t>(layers_ + 1)) {}
 
 double ShortestPath::solve(const StageBounds& bounds, const std::vector<double>& device_prices) {
-  set_arc_costs(bounds, device_prices);
+  arc_cost_ = link_costs(problem_, bounds);
+  for (auto& to_groups : arc_cost_)
+    for (size_t g = 0; g < device_prices.size(); ++g) to_groups[g] += device_prices[g];
   std::fill(cost_.begin(), cost_.end(), kInfinity);
   cost_[0] = 0;
   for (int begin = 0; begin < layers_; ++begin)

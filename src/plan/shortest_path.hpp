@@ -32,20 +32,21 @@ class ShortestPath {
   double from_start(int node, int layers) const { return cost_[index(node, layers)]; }
 
   /// What an arc costs beside its stage: the link to it and the device's price.
-  double arc_cost(const DeviceArc& arc) const;
+  double arc_cost(const DeviceArc& arc) const {
+    return arc_cost_[static_cast<size_t>(arc.previous_group + 1)][static_cast<size_t>(arc.group)];
+  }
 
  private:
   size_t index(int node, int layers) const {
     return static_cast<size_t>(node) * static_cast<size_t>(layers_ + 1) +
            static_cast<size_t>(layers);
   }
-  void set_arc_costs(const StageBounds& bounds, const std::vector<double>& device_prices);
 
   const Problem& problem_;
   const DeviceGraph& graph_;
-  const int layers_, groups_;
-  std::vector<double> cost_, to_go_;  ///< [node][layers placed]
-  std::vector<double> arc_cost_;      ///< [1 + previous group][group]
+  const int layers_;
+  std::vector<double> cost_, to_go_;           ///< [node][layers placed]
+  std::vector<std::vector<double>> arc_cost_;  ///< [1 + previous group][group]
   int end_node_ = -1;
 };
 

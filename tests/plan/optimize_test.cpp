@@ -223,8 +223,30 @@ TEST(Optimize, TheFixedOrderIsKeptAndRanksMayBeLeftOut) {
   EXPECT_EQ(optimum.assignment.stages[1].rank, 0);
 }
 
+TEST(Optimize, BoundsHoldWhereStatesAreTooManyToCount) {
+  int found = 0, exact_where_alike = 0;
+  for (int seed = 50000; seed < 51000; ++seed) {
+    const Problem problem = ProblemMaker(static_cast<uint64_t>(seed)).make();
+    if (!problem.order.empty()) continue;
+    const double best = BruteForce(problem).best_objective();
+    double now = 0;  // a clock that only runs when it is looked at
+    OptimizeOptions options{0, 100, [&] { return now += 1; }};
+    options.most_states = 1;
+    const Optimum optimum = optimize(problem, options);
+    ASSERT_TRUE(optimum.status != OptimizeStatus::kInfeasible || std::isinf(best)) << seed;
+    ASSERT_LE(optimum.lower_bound, best * (1 + 1e-9)) << "seed " << seed;
+    if (optimum.status != OptimizeStatus::kFound) continue;
+    ++found;
+    ASSERT_EQ(broken_rule(problem, optimum.assignment), "") << "seed " << seed;
+    ASSERT_GE(optimum.score.objective, best * (1 - 1e-9)) << "seed " << seed;
+    exact_where_alike += problem.layers_are_alike() && optimum.gap() < 1e-9;
+  }
+  EXPECT_GE(found, 600);
+  EXPECT_GE(exact_where_alike, 300);
+}
+
 /// 64 devices of four kinds and more layers: too many states to count.
-TEST(Optimize, ManyDevicesArePriced) {
+Problem hundred_layers() {
   Problem problem = twelve_layers();
   problem.layers = 100;
   problem.omega.assign(100, {0, 1});
@@ -236,6 +258,21 @@ TEST(Optimize, ManyDevicesArePriced) {
   problem.links = {std::vector(4, std::vector<double>(4, 1e-4)),
                    std::vector(4, std::vector<double>(4, 0)), 0, true};
   problem.batchings[0].in_flight = 64;
+  return problem;
+}
+
+TEST(Optimize, ManyDevicesAreCountedWhereLayersAreAlike) {
+  const Problem problem = hundred_layers();
+  const Optimum optimum = optimize(problem, {1e-3, 30, steady_seconds});
+  ASSERT_EQ(optimum.status, OptimizeStatus::kFound);
+  EXPECT_EQ(broken_rule(problem, optimum.assignment), "");
+  EXPECT_LE(optimum.gap(), 1e-3 + 1e-9);
+}
+
+TEST(Optimize, ManyDevicesArePricedWhereLayersDiffer) {
+  Problem problem = hundred_layers();
+  for (size_t i = 0; i < 100; ++i) problem.omega[i][1] = 0.5 + static_cast<double>(i) / 100;
+  problem.theta = 0.5;
   const Optimum optimum = optimize(problem, {0.02, 30, steady_seconds});
   ASSERT_EQ(optimum.status, OptimizeStatus::kFound);
   EXPECT_EQ(broken_rule(problem, optimum.assignment), "");
