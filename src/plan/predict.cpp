@@ -41,6 +41,21 @@ std::string missing_times(const Plan& plan, size_t stage, const DeviceProfile& d
                      name(plan.head_format), device.device);
 }
 
+/// The first stage that has such a device and as many layers of the same formats.
+size_t first_like(const Plan& plan, size_t stage, const ModelConfig& config,
+                  const PlanningData& data) {
+  const auto& stages = plan.pipelines.at(0).stages;
+  const auto profile_of = [&](size_t i) {
+    return data.profile_of.at(static_cast<size_t>(stages[i].ranks.at(0)));
+  };
+  const StageParts parts = stage_parts(stages.at(stage), plan.head_format, config);
+  for (size_t other = 0; other < stage; ++other)
+    if (profile_of(other) == profile_of(stage) &&
+        stage_parts(stages[other], plan.head_format, config) == parts)
+      return other;
+  return stage;
+}
+
 int64_t sequences_of(std::span<const SequenceLength> lengths) {
   int64_t sum = 0;
   for (const SequenceLength& length : lengths) sum += length.count;
@@ -108,6 +123,7 @@ SimulationSetup simulation_setup(const Plan& plan, const PlanRequest& request,
   for (size_t i = 0; i < stages.size(); ++i) {
     const int rank = stages[i].ranks.at(0);
     setup.stages.push_back(stage_seconds(plan, i, request.config, device_of(data, rank)));
+    setup.like.push_back(first_like(plan, i, request.config, data));
     setup.control_s = std::max(setup.control_s, message_s(data, 0, rank));
     if (i > 0) setup.links.push_back({data.link(stages[i - 1].ranks.at(0), rank), row_bytes});
   }

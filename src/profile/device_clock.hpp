@@ -27,10 +27,12 @@ struct StageParts {
     Format format = Format::kBf16;
     int64_t window = 0;  ///< tokens of the sliding window; 0: none
     int64_t count = 0;
+    bool operator==(const Layers&) const = default;
   };
   bool embedding = false;
   std::vector<Layers> layers;  ///< alike ones together, in any order
   std::optional<Format> head;
+  bool operator==(const StageParts&) const = default;
 };
 
 /// A step's shape in layers with such a window.

@@ -19,6 +19,7 @@ class Clocks {
       : setup_(setup),
         result_(result),
         stage_free_s_(setup.stages.size()),
+        step_s_(setup.stages.size()),
         link_free_s_(setup.links.size()) {}
 
   /// When the step's result reaches rank 0.
@@ -35,15 +36,21 @@ class Clocks {
 
  private:
   double compute(size_t stage, const Step& step, const StepShape& shape, double ready_s) {
-    const double seconds = setup_.stages[stage](shape);
-    CHECK(std::isfinite(seconds) && seconds >= 0, Exit::kInternal,
-          "stage {} takes {} s for {} prefill and {} decode rows", stage, seconds,
-          shape.prefill_rows, shape.decode_rows);
+    const double seconds = step_s_[stage] = seconds_of(stage, shape);
     const double begin_s = std::max(ready_s, stage_free_s_[stage]);
     stage_free_s_[stage] = begin_s + seconds;
     result_.stages[stage].busy_s.of(step.kind) += seconds;
     record(stage, false, step, shape, begin_s, stage_free_s_[stage]);
     return stage_free_s_[stage];
+  }
+
+  double seconds_of(size_t stage, const StepShape& shape) const {
+    if (!setup_.like.empty() && setup_.like[stage] < stage) return step_s_[setup_.like[stage]];
+    const double seconds = setup_.stages[stage](shape);
+    CHECK(std::isfinite(seconds) && seconds >= 0, Exit::kInternal,
+          "stage {} takes {} s for {} prefill and {} decode rows", stage, seconds,
+          shape.prefill_rows, shape.decode_rows);
+    return seconds;
   }
 
   double transfer(size_t link, const Step& step, const StepShape& shape, double ready_s) {
@@ -67,6 +74,7 @@ class Clocks {
   const SimulationSetup& setup_;
   SimulationResult& result_;
   std::vector<double> stage_free_s_;  ///< [stages]
+  std::vector<double> step_s_;        ///< [stages] of the step under way
   std::vector<double> link_free_s_;   ///< [stages - 1]
 };
 
@@ -196,6 +204,9 @@ void check_setup(const SimulationSetup& setup) {
   CHECK(stages > 0 && setup.stages.size() == stages && setup.links.size() + 1 == stages,
         Exit::kInternal, "{} stages need as many times and a link less; there are {} and {}",
         setup.scheduler.stages, setup.stages.size(), setup.links.size());
+  CHECK(setup.like.empty() || setup.like.size() == stages, Exit::kInternal,
+        "{} stages, and of {} is told which they are like", setup.scheduler.stages,
+        setup.like.size());
   CHECK(setup.window > 0, Exit::kInternal, "a window of {} prompts, want at least one",
         setup.window);
   const auto check_seconds = [](double seconds, const char* what) {

@@ -16,7 +16,8 @@
 namespace llmpq {
 
 /// Seconds that one stage computes a step of that shape: finite, not negative. Called once per step
-/// and stage, so it decides about the simulation's speed: sum the stage's layers up beforehand.
+/// and stage (or stages that are alike), so it decides about the simulation's speed: sum the
+/// stage's layers up beforehand.
 using StageSeconds = std::function<double(const StepShape&)>;
 
 /// The way of activations from one stage to the next; one message at a time, while both compute.
@@ -36,6 +37,9 @@ struct SimulatedRow {
 struct SimulationSetup {
   SchedulerConfig scheduler;
   std::vector<StageSeconds> stages;  ///< [scheduler.stages]
+  /// [scheduler.stages]: the first stage that takes the same seconds for every step, so that they
+  /// are asked for once a step; empty: all differ.
+  std::vector<size_t> like;
   std::vector<SimulatedLink> links;  ///< [stages - 1]
   double control_s = 0;              ///< a step's way from rank 0 to a stage
   double result_s = 0;               ///< the tokens' way from the last stage to rank 0

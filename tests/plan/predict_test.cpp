@@ -69,6 +69,25 @@ TEST(Predict, AWindowLimitsTheKeys) {
   EXPECT_DOUBLE_EQ(two.seconds(0)(shape), 5 * 23 + 2 * keys + fewer + 5 * 1000);
 }
 
+TEST(Predict, StagesAreAlikeWhereDeviceFormatsAndEndsAre) {
+  TwoStages two;
+  two.data.profile_of = {1, 0, 0, 0, 0, 0};
+  const Format a = Format::kBf16, b = Format::kW4;
+  two.job.config.layers = 12;
+  two.job.config.window.assign(12, 0);
+  const auto stage = [](int rank, int64_t begin, std::vector<Format> formats) {
+    return StagePlan{{rank}, begin, begin + 2, std::move(formats), {}, {}, 0};
+  };
+  two.plan.pipelines[0].stages = {stage(1, 0, {a, b}), stage(2, 2, {a, b}), stage(3, 4, {b, b}),
+                                  stage(0, 6, {a, b}), stage(4, 8, {b, a}), stage(5, 10, {a, b})};
+  // The first has the embedding, the last the head; rank 0 is slow, the third has other formats.
+  EXPECT_EQ(simulation_setup(two.plan, two.request, two.data).like,
+            (std::vector<size_t>{0, 1, 2, 3, 4, 5}));
+  two.plan.pipelines[0].stages[4].formats = {b, b};
+  EXPECT_EQ(simulation_setup(two.plan, two.request, two.data).like,
+            (std::vector<size_t>{0, 1, 2, 3, 2, 5}));
+}
+
 /// One sequence of 6 prompt tokens, 3 of output: chunks of 4 and 2 rows, then two decode steps.
 TEST(Predict, OneSequenceGoesThroughStagesLinksAndMessages) {
   const TwoStages two;

@@ -275,6 +275,23 @@ void expect_error(const SimulationSetup& setup, const std::vector<SimulatedRow>&
   }
 }
 
+TEST(Simulate, StagesThatAreAlikeAreAskedOnceAStep) {
+  const auto rows = equal_rows(12, 5);
+  SimulationSetup setup = pipeline(5, 2, 3);
+  setup.stages[1] = fixed(4, 1);
+  const SimulationResult plain = simulate(setup, rows);
+  int64_t calls = 0;
+  for (StageSeconds& seconds : setup.stages)
+    seconds = [&calls, seconds](const StepShape& shape) { return ++calls, seconds(shape); };
+  setup.like = {0, 1, 0, 0, 4};
+  const SimulationResult result = simulate(setup, rows);
+  EXPECT_EQ(calls, 3 * result.steps.sum());
+  EXPECT_EQ(result.seconds, plain.seconds);
+  EXPECT_EQ(result.finish_s, plain.finish_s);
+  for (size_t i = 0; i < 5; ++i)
+    EXPECT_EQ(result.stages[i].busy_s.sum(), plain.stages[i].busy_s.sum()) << "stage " << i;
+}
+
 TEST(Simulate, SetupsThatMakeNoSenseAreRefused) {
   const auto rows = equal_rows(2, 2);
   SimulationSetup setup = pipeline(2, 1, 1);
@@ -289,6 +306,9 @@ TEST(Simulate, SetupsThatMakeNoSenseAreRefused) {
   setup.links[0].model.s_per_byte = -1;
   setup.links[0].bytes_per_row = 4;
   expect_error(setup, rows, "a link's message of -4 s");
+  setup = pipeline(2, 1, 1);
+  setup.like = {0};
+  expect_error(setup, rows, "2 stages, and of 1 is told which they are like");
   setup = pipeline(2, 1, 1);
   setup.window = 0;
   expect_error(setup, rows, "a window of 0 prompts");
