@@ -9,6 +9,7 @@
 #include "commands/strategies.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
+#include "plan/explain.hpp"
 #include "plan/plan_json.hpp"
 
 namespace llmpq {
@@ -105,9 +106,13 @@ Made make_or_change_plan(Job job, const Input& input, const Machines& machines,
   return make_plan(job, plan_request(job, input, machines), data);
 }
 
-std::string promise(const SimulationResult& predicted) {
-  return fmt::format("; promised: {:.4g} output tokens/s, {:.3g} s",
-                     predicted.output_tokens_per_s(), predicted.seconds);
+std::string promises(const Made& made) {
+  std::string text;
+  if (made.predicted)
+    text = fmt::format("; promised: {:.4g} output tokens/s, {:.3g} s",
+                       made.predicted->output_tokens_per_s(), made.predicted->seconds);
+  const std::string quality = promised_quality(made.plan.figures);
+  return quality.empty() ? text : text + "; " + quality;
 }
 
 }  // namespace
@@ -121,7 +126,7 @@ Decision decide(const Mpi& mpi, const Job& given, const Input& input, const Mach
   mpi.agreed([&] {
     if (mpi.rank() != 0) return;
     Made made = make_or_change_plan(job, input, machines, data);
-    log_info("plan: {}{}", made.reason, made.predicted ? promise(*made.predicted) : "");
+    log_info("plan: {}{}", made.reason, promises(made));
     text = to_json(made.plan);
     if (!job.save_plan.empty()) write_file_atomically(job.save_plan, text, Exit::kOutput);
     decision.predicted = std::move(made.predicted);

@@ -71,6 +71,7 @@ void add_quality(const Job& job, const std::optional<Sensitivity>& sensitivity, 
   data.seed = job.seed;
   if (sensitivity) {
     data.quality = sensitivity->quality;
+    data.quality_quantizer = sensitivity->quantizer;
     data.omega = data.quality ? data.quality->loss_increase : sensitivity->omega;
   }
   if (!job.format.empty()) return;  // of a run that goes on, they are what they were

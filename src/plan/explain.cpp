@@ -99,13 +99,15 @@ std::string proof(const PlanFigures& figures) {
       1000 * figures.solve_s.value_or(0));
 }
 
+}  // namespace
+
 std::string promised_quality(const PlanFigures& figures) {
   if (!figures.perplexity_increase) return "";
-  return fmt::format("promised quality: perplexity {:+.2f} % over 16 bit\n",
-                     100 * *figures.perplexity_increase);
+  const auto& quantizer = figures.perplexity_quantizer;
+  return fmt::format("promised quality: perplexity {:+.2f} % over 16 bit{}",
+                     100 * *figures.perplexity_increase,
+                     quantizer ? fmt::format(" for weights rounded by {}", name(*quantizer)) : "");
 }
-
-}  // namespace
 
 std::string bit_strip(std::span<const Format> formats) {
   std::string text;
@@ -118,9 +120,10 @@ std::string bit_strip(std::span<const Format> formats) {
 
 std::string explain(const PlanRequest& request, const Plan& plan,
                     const SimulationResult& predicted) {
+  const std::string quality = promised_quality(plan.figures);
   return speed(predicted) + stage_table(request, plan, predicted) + time_limit(plan, predicted) +
          "\n" + memory_limit(request, plan) + "\n" + proof(plan.figures) +
-         promised_quality(plan.figures);
+         (quality.empty() ? "" : quality + "\n");
 }
 
 }  // namespace llmpq

@@ -18,4 +18,8 @@ std::string bit_strip(std::span<const Format> formats);
 std::string explain(const PlanRequest& request, const Plan& plan,
                     const SimulationResult& predicted);
 
+/// What the plan promises of the perplexity, and for which quantizer; "" where omega is not
+/// calibrated. No line feed.
+std::string promised_quality(const PlanFigures& figures);
+
 }  // namespace llmpq

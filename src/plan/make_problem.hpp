@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "input/quantizer.hpp"
 #include "plan/device_groups.hpp"
 #include "plan/problem.hpp"
 #include "plan/sizes.hpp"
@@ -31,7 +32,8 @@ struct PlanningData {
   std::optional<double> max_omega;
 
   // What quality means beside omega, where that is known.
-  std::optional<Quality> quality;  ///< of perplexity
+  std::optional<Quality> quality;                 ///< of perplexity
+  Quantizer quality_quantizer = Quantizer::kRtn;  ///< that it is calibrated for
   /// [layers]: by it the layers of a stage that may swap formats, which changes neither time nor
   /// omega, are given theirs; empty: by nothing.
   std::vector<ByFormat> preference;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "input/quantizer.hpp"
 #include "kernels/formats.hpp"
 #include "kernels/tensor.hpp"
 #include "layer/memory.hpp"
@@ -36,6 +37,7 @@ struct PlanFigures {
   std::optional<double> omega, objective, lower_bound, solve_s;
   /// Promised: of the perplexity over 16 bit, 0.01 = 1 %; where omega is calibrated.
   std::optional<double> perplexity_increase;
+  std::optional<Quantizer> perplexity_quantizer;  ///< that it is promised for
   /// Of the plan that is best by the formula, where the simulator found this one faster.
   std::optional<double> best_objective;
 };

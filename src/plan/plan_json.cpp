@@ -22,12 +22,28 @@ constexpr int64_t kMostTokens = 1 << 20, kMostLanes = 4096, kMostBlockTokens = 4
 constexpr int64_t kMostRanks = 1 << 20, kMostLayers = 100'000;
 constexpr int64_t kMostBlocks = std::numeric_limits<int32_t>::max();
 
-const std::vector<std::string> kPlanKeys{
-    "format",        "model",       "mix",         "prefill_tokens",  "decode_batch",
-    "lanes",         "kv_blocks",   "head_format", "pipelines",       "strategy",
-    "problem",       "batching",    "time_s",      "omega",           "objective",
-    "lower_bound",   "simulated_s", "solve_s",     "kv_block_tokens", "perplexity_increase",
-    "best_objective"};
+const std::vector<std::string> kPlanKeys{"format",
+                                         "model",
+                                         "mix",
+                                         "prefill_tokens",
+                                         "decode_batch",
+                                         "lanes",
+                                         "kv_blocks",
+                                         "head_format",
+                                         "pipelines",
+                                         "strategy",
+                                         "problem",
+                                         "batching",
+                                         "time_s",
+                                         "omega",
+                                         "objective",
+                                         "lower_bound",
+                                         "simulated_s",
+                                         "solve_s",
+                                         "kv_block_tokens",
+                                         "perplexity_increase",
+                                         "best_objective",
+                                         "perplexity_quantizer"};
 const std::vector<std::string> kPipelineKeys{"phases", "stages"};
 const std::vector<std::string> kStageKeys{"ranks",     "layers",   "formats",
                                           "prefill_s", "decode_s", "bytes"};
@@ -169,6 +185,15 @@ Mix read_mix(const Fields& fields) {
   return *mix;
 }
 
+std::optional<Quantizer> read_quantizer(const Fields& fields, const char* key) {
+  const json* value = fields.find(key);
+  if (!value) return std::nullopt;
+  const auto quantizer =
+      value->is_string() ? parse_quantizer(value->get_ref<const std::string&>()) : std::nullopt;
+  if (!quantizer) fields.refuse(key, "rtn or gptq", *value);
+  return quantizer;
+}
+
 void read_sizes(const Fields& fields, Plan& plan) {
   const auto size = [&](const char* key, int64_t most) {
     return static_cast<int32_t>(fields.integer(key, 1, most));
@@ -194,6 +219,7 @@ PlanFigures read_figures(const Fields& fields) {
   figures.lower_bound = fields.number("lower_bound");
   figures.solve_s = fields.number("solve_s");
   figures.perplexity_increase = fields.number("perplexity_increase");
+  figures.perplexity_quantizer = read_quantizer(fields, "perplexity_quantizer");
   figures.best_objective = fields.number("best_objective");
   return figures;
 }
@@ -214,6 +240,8 @@ void add_figures(const PlanFigures& figures, ordered_json& head) {
   add("lower_bound", figures.lower_bound);
   add("solve_s", figures.solve_s);
   if (figures.perplexity_increase) add("perplexity_increase", figures.perplexity_increase);
+  if (figures.perplexity_quantizer)
+    head["perplexity_quantizer"] = name(*figures.perplexity_quantizer);
   if (figures.best_objective) add("best_objective", figures.best_objective);
 }
 

@@ -187,6 +187,7 @@ void fill_promised_quality(const PlanningData& data, Plan& plan) {
   if (!data.quality) return;
   const double sum = sum_at(data.quality->loss_increase, layer_formats(plan));
   plan.figures.perplexity_increase = data.quality->predicted_perplexity_increase(sum).value;
+  plan.figures.perplexity_quantizer = data.quality_quantizer;
 }
 
 }  // namespace llmpq

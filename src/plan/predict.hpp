@@ -49,7 +49,7 @@ SimulationResult predict(const Plan& plan, const PlanRequest& request, const Pla
 /// as those of the whole work do on average: StagePlan::prefill_s and decode_s.
 void fill_stage_seconds(const PlanRequest& request, const PlanningData& data, Plan& plan);
 
-/// PlanFigures::perplexity_increase, where data.quality tells it.
+/// PlanFigures::perplexity_increase and what it is promised for, where data.quality tells it.
 void fill_promised_quality(const PlanningData& data, Plan& plan);
 
 }  // namespace llmpq

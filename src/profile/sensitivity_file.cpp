@@ -127,8 +127,7 @@ Indicator read_indicator(const h5::Group& file) {
 Quantizer read_quantizer(const h5::Group& file) {
   if (!file.has_attribute("quantizer")) return Quantizer::kRtn;
   const std::string text = file.text_attribute("quantizer");
-  for (const Quantizer quantizer : {Quantizer::kRtn, Quantizer::kGptq})
-    if (text == name(quantizer)) return quantizer;
+  if (const auto quantizer = parse_quantizer(text)) return *quantizer;
   fail(Exit::kUsage, "{}: its quantizer is \"{}\", want rtn or gptq", file.name(), text);
 }
 

@@ -71,7 +71,9 @@ TEST(Explain, ProofAndQualityWhereTheyAreKnown) {
   EXPECT_HAS(two.text(),
              "by formula: 99 s, omega 0, 100 s with omega at its price; no plan is below 98 s (gap "
              "2.00 %)");
-  EXPECT_HAS(two.text(), "promised quality: perplexity +1.23 % over 16 bit");
+  EXPECT_HAS(two.text(), "promised quality: perplexity +1.23 % over 16 bit\n");
+  two.plan.figures.perplexity_quantizer = Quantizer::kGptq;
+  EXPECT_HAS(two.text(), "perplexity +1.23 % over 16 bit for weights rounded by gptq\n");
   two.plan.figures.best_objective = 98.5;
   EXPECT_HAS(two.text(),
              "with omega at its price, and 98.5 s for one that the simulator found slower; no plan "

@@ -82,8 +82,8 @@ TEST(PlanJson, SizesAndComputedFieldsMayBeMissing) {
 
 TEST(PlanJson, FiguresOfASolverAreKept) {
   Plan plan = two_stages();
-  plan.figures = {"adabits", "cluster 3", 7,    12.5,  std::nullopt, 0.25,
-                  13.75,     13.7,        0.01, 0.004, 13.72};
+  plan.figures = {"adabits", "cluster 3", 7,    12.5,  std::nullopt,     0.25,
+                  13.75,     13.7,        0.01, 0.004, Quantizer::kGptq, 13.72};
   const std::string text = to_json(plan);
   const PlanFigures back = parse_plan(text, "p.json").figures;
   EXPECT_EQ(back.strategy, "adabits");
@@ -95,6 +95,8 @@ TEST(PlanJson, FiguresOfASolverAreKept) {
   EXPECT_EQ(back.objective, 13.75);
   EXPECT_EQ(back.lower_bound, 13.7);
   EXPECT_EQ(back.solve_s, 0.01);
+  EXPECT_EQ(back.perplexity_increase, 0.004);
+  EXPECT_EQ(back.perplexity_quantizer, Quantizer::kGptq);
   EXPECT_EQ(back.best_objective, 13.72);
   EXPECT_HAS(text, "\"simulated_s\": null");
 }
@@ -123,6 +125,8 @@ TEST(PlanJson, EveryMistakeHasItsSentence) {
       {"64", "6.5", "prefill_tokens: want a whole number from 1 to 1048576, found 6.5"},
       {"64", "18446744073709551615", "found 18446744073709551615"},
       {"64", "1e400", "p.json: not JSON"},
+      {"\"lanes\": 2", "\"perplexity_quantizer\": \"awq\"",
+       "p.json: perplexity_quantizer: want rtn or gptq, found \"awq\""},
       {"\"lanes\": 2", "\"lanes\": 5000", "lanes: want a whole number from 1 to 4096, found 5000"},
       {"\"lanes\": 2", "\"lanes\": \"2\"",
        "lanes: want a whole number from 1 to 4096, found \"2\""},

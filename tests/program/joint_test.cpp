@@ -158,6 +158,7 @@ TEST_F(Joint, ThePerplexityIsBounded) {
   ASSERT_TRUE(bounded.figures.perplexity_increase);
   EXPECT_LE(*bounded.figures.perplexity_increase, 0.01);
   EXPECT_GT(*bounded.figures.perplexity_increase, 0.004) << "bits are worth their speed";
+  EXPECT_EQ(bounded.figures.perplexity_quantizer, Quantizer::kRtn);
   const Plan best = plan({"--profile", profile({1}), "--sensitivity", sensitivity(true)}, 2);
   EXPECT_EQ(*best.figures.perplexity_increase, 0) << "nobody asked for fewer bits";
 }
