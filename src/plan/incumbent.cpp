@@ -11,7 +11,8 @@ constexpr double kRounding = 1e-12;
 }  // namespace
 
 double Incumbent::target() const {
-  return found() ? score_.objective * (1 - std::max(gap_, kRounding)) : kNone;
+  if (!found()) return worth_;
+  return std::min(worth_, score_.objective * (1 - std::max(gap_, kRounding)));
 }
 
 bool Incumbent::offer(int batching, const std::vector<BuiltStage>& stages) {

@@ -20,7 +20,8 @@ struct BuiltStage {
 
 class Incumbent {
  public:
-  Incumbent(const Problem& problem, double gap) : problem_(problem), gap_(gap) {}
+  Incumbent(const Problem& problem, double gap, double worth)
+      : problem_(problem), gap_(gap), worth_(worth) {}
 
   /// Takes the plan if it keeps all rules and is better. False: it breaks a rule (too many devices
   /// of a group, omega above the bound).
@@ -30,13 +31,14 @@ class Incumbent {
   const Assignment& best() const { return best_; }
   const Score& score() const { return score_; }
   double objective() const { return found() ? score_.objective : kNone; }
-  /// Plans of at least this objective are not looked for; infinity as long as there is none.
+  /// Plans of at least this objective are not looked for; as long as there is none,
+  /// OptimizeOptions:: worth.
   double target() const;
 
  private:
   static constexpr double kNone = std::numeric_limits<double>::infinity();
   const Problem& problem_;
-  const double gap_;
+  const double gap_, worth_;
   Assignment best_;
   Score score_;
 };

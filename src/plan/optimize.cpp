@@ -22,7 +22,7 @@ class Search {
         options_(options),
         start_s_(options.now_s()),
         graph_(make_device_graph(problem, options.most_states)),
-        incumbent_(problem, options.gap),
+        incumbent_(problem, options.gap, options.worth),
         solver_(problem, graph_, incumbent_) {}
 
   Optimum run() {
@@ -156,8 +156,8 @@ class Search {
     double bound = std::min(floor_, set_aside_);
     if (!open_.empty()) bound = std::min(bound, open_.top().bound);
     if (!incumbent_.found()) {
-      optimum.status = late || set_aside_ < kInfinity ? OptimizeStatus::kNothingFound
-                                                      : OptimizeStatus::kInfeasible;
+      const bool proven = !late && set_aside_ == kInfinity && floor_ == kInfinity;
+      optimum.status = proven ? OptimizeStatus::kInfeasible : OptimizeStatus::kNothingFound;
       optimum.lower_bound = bound;
       return optimum;
     }

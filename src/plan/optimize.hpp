@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <optional>
 
 #include "plan/evaluate.hpp"
@@ -17,12 +18,14 @@ struct OptimizeOptions {
   /// Of the devices that may be used so far; where there can be more, devices are counted group by
   /// group if layers are alike, else priced.
   int64_t most_states = 4096;
+  /// Plans of at least this objective are not looked for.
+  double worth = std::numeric_limits<double>::infinity();
 };
 
 enum class OptimizeStatus : uint8_t {
   kFound,
   kInfeasible,   ///< proven: no plan keeps all rules
-  kNothingFound  ///< the time was over before a plan was found; there may be one
+  kNothingFound  ///< no plan below options.worth, or the time was over before one was found
 };
 
 struct Optimum {

@@ -89,6 +89,30 @@ TEST(Optimize, AGapStopsEarlierAndItsBoundHolds) {
   EXPECT_LT(boxes, exact_boxes);
 }
 
+TEST(Optimize, WhatIsNotWorthItIsNotLookedFor) {
+  int found = 0, nothing = 0;
+  for (int seed = 60000; seed < 60200; ++seed) {
+    const Problem problem = ProblemMaker(static_cast<uint64_t>(seed)).make();
+    const double best = objective_of(problem);
+    if (std::isinf(best)) continue;
+    OptimizeOptions options{0, 30, steady_seconds};
+    options.worth = best * 1.01;
+    const Optimum below = optimize(problem, options);
+    ASSERT_EQ(below.status, OptimizeStatus::kFound) << "seed " << seed;
+    ASSERT_NEAR(below.score.objective, best, 1e-9 * best) << "seed " << seed;
+    found += 1;
+    options.worth = best * 0.99;
+    const Optimum none = optimize(problem, options);
+    // A plan that was met on the way is kept, though it is not worth it.
+    ASSERT_NE(none.status, OptimizeStatus::kInfeasible) << "seed " << seed;
+    ASSERT_LE(none.lower_bound, best * (1 + 1e-9)) << "seed " << seed;
+    ASSERT_GE(none.lower_bound, options.worth * (1 - 1e-9)) << "seed " << seed;
+    nothing += none.status == OptimizeStatus::kNothingFound;
+  }
+  EXPECT_GE(found, 100);
+  EXPECT_GE(nothing, 30);
+}
+
 TEST(Optimize, MoreMemoryOrAFasterDeviceIsNeverWorse) {
   int better = 0;
   for (int seed = 30000; seed < 30200; ++seed) {
