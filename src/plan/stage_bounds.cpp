@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "plan/limit_prices.hpp"
 
@@ -147,6 +148,7 @@ void StageBounds::sum_least_use() {
 
 void StageBounds::fill_by_prices(int group) {
   make_options(group);
+  if (short_ > 0) sort_options();
   sum_least_use();
   auto& pool = state_->limit_prices[static_cast<size_t>(group)];
   if (pool.empty()) pool.push_back({});
@@ -178,7 +180,7 @@ double StageBounds::priced_bound(int group, int begin, int end, const Limits& le
   for (size_t v = 0; v < sums_.size(); ++v)
     bound = std::max(bound, sums_[v][last] - sums_[v][first] + offset_[ends][v]);
   if (end - begin > short_) return bound;
-  return std::max(bound, cheapest_short(begin, end, left) +
+  return std::max(bound, cheapest_short(begin, end, left, kInfinity) +
                              prices_.of(state_->costs.ends[kind_of(group)][ends]));
 }
 
@@ -217,23 +219,40 @@ void StageBounds::fill_row(int group, int begin) {
   }
 }
 
-/// The least cost of a stage of a few layers, by trying all formats of each.
-double StageBounds::cheapest_short(int begin, int end, const Limits& left) const {
-  if (begin == end) return 0;
+/// The least cost of a stage of a few layers, by trying the formats of each, cheap ones first; or
+/// `most`, if that is less.
+double StageBounds::cheapest_short(int begin, int end, const Limits& left, double most) const {
+  if (begin == end) return std::min(0.0, most);
   const auto layer = static_cast<size_t>(begin);
   const auto& uses = use_[static_cast<size_t>(problem_.class_of(begin))];
-  double best = kInfinity;
-  for (size_t i = 0; i < uses.size(); ++i) {
+  // Without any limits (the first prices are none): what may be cut off, with room for rounding.
+  const double all = sums_[0][static_cast<size_t>(end)];
+  const double later = all - sums_[0][layer + 1] - 1e-12 * std::abs(all);
+  for (const uint8_t i : cheap_first_[layer]) {
+    if (!(cost_[layer][i] + later < most)) break;
     Limits less = left;
     bool fits = true;
     for (size_t k = 0; k < kLimits; ++k) {
       less[k] -= uses[i][k];
       fits = fits && less[k] >= -1e-12 * std::abs(left[k]);
     }
-    if (fits && cost_[layer][i] < best)
-      best = std::min(best, cost_[layer][i] + cheapest_short(begin + 1, end, less));
+    if (!fits) continue;
+    const double cost = cost_[layer][i];
+    most = std::min(most, cost + cheapest_short(begin + 1, end, less, most - cost));
   }
-  return best;
+  return most;
+}
+
+/// The options of each layer by cost.
+void StageBounds::sort_options() {
+  cheap_first_.resize(cost_.size());
+  for (size_t layer = 0; layer < cost_.size(); ++layer) {
+    auto& order = cheap_first_[layer];
+    order.resize(cost_[layer].size());
+    std::iota(order.begin(), order.end(), uint8_t{0});
+    std::sort(order.begin(), order.end(),
+              [&](uint8_t a, uint8_t b) { return cost_[layer][a] < cost_[layer][b]; });
+  }
 }
 
 const BatchingState::Known* StageBounds::find_known(int group, int begin, int end) const {

@@ -72,7 +72,8 @@ class StageBounds {
   double priced_bound(int group, int begin, int end, const Limits& left) const;
   int stand_in(int begin, int end) const;
   void raise(int group, int begin, int end, double cost);
-  double cheapest_short(int begin, int end, const Limits& left) const;
+  void sort_options();
+  double cheapest_short(int begin, int end, const Limits& left, double most) const;
   void use_known();
   Limits learn_prices(int group, int begin, int end);
   const Known* find_known(int group, int begin, int end) const;
@@ -89,11 +90,12 @@ class StageBounds {
   std::vector<int> furthest_;   ///< [group][begin]
 
   // Of the group that is being filled.
-  std::vector<std::vector<double>> cost_;      ///< [layer][option]
-  std::vector<std::vector<Limits>> use_;       ///< [class][option]
-  std::vector<std::vector<double>> sums_;      ///< [price vector][layers + 1]
-  std::vector<Limits> least_;                  ///< [layers + 1] sums of the least uses
-  std::array<std::vector<double>, 4> offset_;  ///< [ends][price vector]
+  std::vector<std::vector<double>> cost_;          ///< [layer][option]
+  std::vector<std::vector<uint8_t>> cheap_first_;  ///< [layer] options
+  std::vector<std::vector<Limits>> use_;           ///< [class][option]
+  std::vector<std::vector<double>> sums_;          ///< [price vector][layers + 1]
+  std::vector<Limits> least_;                      ///< [layers + 1] sums of the least uses
+  std::array<std::vector<double>, 4> offset_;      ///< [ends][price vector]
 };
 
 }  // namespace llmpq
