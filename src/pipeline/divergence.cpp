@@ -10,12 +10,6 @@
 namespace llmpq {
 namespace {
 
-/// The fastest that this CPU has: all give the same bits.
-const KernelTable& best_kernels() {
-  static const KernelTable& best = kernels(available_isas().back());
-  return best;
-}
-
 struct Top {
   size_t index;
   float logit;
