@@ -48,6 +48,7 @@ int run_eval(const Job& job) {
 
   EvalReport report;
   report.formats = run_lengths(layer_formats(plan));
+  report.promised = plan.figures;
   Reference reference;
   if (job.divergence) reference = score_reference(work, plan);
   std::optional<Comparison> comparison;

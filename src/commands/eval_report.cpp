@@ -8,6 +8,7 @@
 
 #include "base/json.hpp"
 #include "base/table.hpp"
+#include "plan/explain.hpp"
 
 namespace llmpq {
 namespace {
@@ -104,6 +105,19 @@ std::string describe_divergence(const EvalReport& report) {
       with_error(same_top_of(report), 100, 2), with_error(increase_of(report), 100, 3));
 }
 
+/// The promise, below what was measured if it was.
+std::string describe_promise(const EvalReport& report) {
+  const std::string promise = promised_quality(report.promised);
+  if (promise.empty() || report.scores.empty()) return "";
+  return promise + (report.reference.empty() ? " (--divergence measures it)\n" : "\n");
+}
+
+Json promise_json(const PlanFigures& promised) {
+  Json json{{"perplexity_increase", *promised.perplexity_increase}};
+  if (promised.perplexity_quantizer) json["quantizer"] = name(*promised.perplexity_quantizer);
+  return json;
+}
+
 std::string accuracy_table(const EvalReport& report) {
   Table table({"tasks", "count", "solved", "accuracy", "95 % from", "to", "failed"});
   for (const Solved& each : solved_of(report)) {
@@ -124,6 +138,7 @@ std::string describe(const EvalReport& report) {
                         with_error(exp_of(loss_of(report.scores)), 1, 5),
                         total(report.scores).tokens, report.scores.size(), report.formats);
   if (!report.reference.empty()) text += describe_divergence(report);
+  text += describe_promise(report);
   if (!report.tasks.empty()) text += accuracy_table(report);
   return text;
 }
@@ -139,6 +154,7 @@ std::string to_json(const EvalReport& report) {
     json["log_likelihood"] = sum.log_likelihood;
   }
   if (!report.reference.empty()) json["divergence"] = divergence_json(report);
+  if (report.promised.perplexity_increase) json["promised"] = promise_json(report.promised);
   if (!report.tasks.empty()) json["accuracy"] = accuracy_json(report);
   if (report.scores.empty()) return dump_json(json);
   json["windows"] = Json::array();

@@ -32,7 +32,7 @@ class Incumbent {
   const Score& score() const { return score_; }
   double objective() const { return found() ? score_.objective : kNone; }
   /// Plans of at least this objective are not looked for; as long as there is none,
-  /// OptimizeOptions:: worth.
+  /// OptimizeOptions::worth.
   double target() const;
 
  private:

@@ -13,6 +13,7 @@ namespace {
 
 using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::Not;
 
 EvalReport full_report() {
   EvalReport report;
@@ -54,6 +55,22 @@ TEST(EvalReport, OneWindowKnowsNoError) {
   EXPECT_FALSE(parsed(report).contains("divergence"));
   EXPECT_FALSE(parsed(report).contains("accuracy"));
   EXPECT_THAT(describe(report), HasSubstr("one window: error unknown"));
+}
+
+TEST(EvalReport, SaysWhatThePlanPromised) {
+  EvalReport report = full_report();
+  EXPECT_THAT(describe(report), Not(HasSubstr("promised")));
+  EXPECT_FALSE(parsed(report).contains("promised"));
+  report.promised.perplexity_increase = 0.0063;
+  report.promised.perplexity_quantizer = Quantizer::kGptq;
+  const std::string promise =
+      "promised quality: perplexity +0.63 % over 16 bit for weights rounded by gptq";
+  EXPECT_THAT(describe(report),
+              HasSubstr("perplexity increase 10.517 +- 0.000 %\n" + promise + "\n"));
+  EXPECT_EQ(parsed(report)["promised"]["perplexity_increase"], 0.0063);
+  EXPECT_EQ(parsed(report)["promised"]["quantizer"], "gptq");
+  report.reference.clear();
+  EXPECT_THAT(describe(report), HasSubstr(promise + " (--divergence measures it)\n"));
 }
 
 TEST(EvalReport, PeopleReadTheSame) {

@@ -163,6 +163,22 @@ TEST_F(Joint, ThePerplexityIsBounded) {
   EXPECT_EQ(*best.figures.perplexity_increase, 0) << "nobody asked for fewer bits";
 }
 
+TEST_F(Joint, EvalShowsThePromiseBesideWhatItMeasured) {
+  std::ofstream(path("text.txt"))
+      << read_file(std::string(kTiny) + "/heldout.txt", 16 << 20, Exit::kUsage).substr(0, 3000);
+  const ProgramRun judged = run(
+      "eval",
+      {"--profile", profile({1}), "--sensitivity", sensitivity(true), "--max-perplexity-increase",
+       "1%", "--text", path("text.txt"), "--window", "256", "--divergence", "--json"},
+      2);
+  ASSERT_EQ(judged.exit_code, 0) << judged.err;
+  const auto json = parse_json(judged.out, "stdout", Exit::kInternal);
+  EXPECT_LE(json["promised"]["perplexity_increase"], 0.01);
+  EXPECT_GT(json["promised"]["perplexity_increase"], 0.004);
+  EXPECT_EQ(json["promised"]["quantizer"], "rtn");
+  EXPECT_LT(json["divergence"]["perplexity_increase"], 0.05);
+}
+
 TEST_F(Joint, AverageBitsAreKeptAndGoToSensitiveLayers) {
   const Plan plan_ = plan({"--profile", profile({1}), "--average-bits", "6"}, 1);
   double bits = 0;
