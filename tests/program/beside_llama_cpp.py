@@ -18,16 +18,18 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 
 SEQUENCES = (1, 8, 32)
 FIGURES = [f"decode {count}" for count in SEQUENCES] + ["prefill 512"]
 
 
-def output_of(words):
-    done = subprocess.run(words, capture_output=True, text=True)
+def output_of(words, folder=None):
+    """What the program prints, and what it prints to stderr."""
+    done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
     if done.returncode != 0:
         sys.exit(f"{' '.join(words)}: exit code {done.returncode}\n{done.stderr[-500:]}")
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def of_llmpq(arguments, name):
@@ -38,21 +40,23 @@ def of_llmpq(arguments, name):
     speeds = {}
     for count in SEQUENCES:
         report = json.loads(output_of(words + ["--num-prompts", str(count), "--decode-batch", str(count),
-                                               "--input-len", "128", "--output-len", "64"]))
+                                               "--input-len", "128", "--output-len", "64"])[0])
         speeds[f"decode {count}"] = report["cases"][0]["decode_tokens_per_s"]
     report = json.loads(output_of(words + ["--num-prompts", "4", "--prefill-tokens", "512", "--input-len", "512",
-                                           "--output-len", "1"]))
+                                           "--output-len", "1"])[0])
     speeds["prefill 512"] = report["cases"][0]["prefill_tokens_per_s"]
     return speeds
 
 
 def of_peer(arguments, folder, flags, gguf):
-    """Tokens/s of each figure: the columns S_PP and S_TG of llama-batched-bench."""
-    words = [os.path.join(folder, "llama-batched-bench"), "-m", gguf, "-b", "2048", "-ub", "512", "-c", "6400",
+    """Tokens/s of each figure: the columns S_PP and S_TG of llama-batched-bench, which may leave files where it runs."""
+    words = [os.path.abspath(f"{folder}/llama-batched-bench"), "-m", os.path.abspath(gguf),
+             "-b", "2048", "-ub", "512", "-c", "6400",
              "-t", str(arguments.threads), "-tb", str(arguments.threads), *flags]
     speeds = {}
     for prompt, generated, batches in (("512", "1", "1"), ("128", "64", ",".join(map(str, SEQUENCES)))):
-        text = output_of(words + ["-npp", prompt, "-ntg", generated, "-npl", batches])
+        with tempfile.TemporaryDirectory() as where:
+            text = "\n".join(output_of(words + ["-npp", prompt, "-ntg", generated, "-npl", batches], where))
         for row in re.findall(r"^\|([\d.| ]+)\|$", text, re.MULTILINE):
             cells = [cell.strip() for cell in row.split("|")]
             if prompt == "512":
