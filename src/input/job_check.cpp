@@ -54,7 +54,7 @@ std::vector<std::string> quality_wishes(const Job& job) {
   return given;
 }
 
-void check_quality(const Job& job) {
+void check_quality(const Job& job, Command command) {
   const auto wishes = quality_wishes(job);
   CHECK(wishes.size() <= 1, Exit::kUsage, "{} are wishes for quality: give only one of them",
         fmt::join(wishes, " and "));
@@ -63,6 +63,11 @@ void check_quality(const Job& job) {
         "max-perplexity-increase is \"{}\": want a number above 0 with a percent sign, such as 1%",
         job.max_perplexity_increase);
   if (wishes.empty()) return;
+  CHECK(
+      command != Command::kEval || !job.prompts.empty(), Exit::kUsage,
+      "{} trades quality for the speed of a job with prompts: give --prompts FILE, or say what is "
+      "judged by --format or --plan",
+      wishes[0]);
   CHECK(job.format.empty(), Exit::kUsage,
         "format says which formats the layers have, and {} leaves them to the plan: give only one "
         "of them",
@@ -91,7 +96,7 @@ std::optional<double> parse_percent(std::string_view text) {
 
 void check_job(const Job& job, Command command) {
   check_required(job, command);
-  check_quality(job);
+  check_quality(job, command);
   CHECK(command != Command::kSensitivity || !job.text.empty() || !job.prompts.empty(), Exit::kUsage,
         "sensitivity needs --text FILE or --prompts FILE to see what the model sees");
   CHECK(command != Command::kEval || !job.text.empty() || !job.tasks.empty(), Exit::kUsage,

@@ -221,6 +221,7 @@ TEST_F(Eval, SaysWhatCannotBe) {
   expect({}, 2, "eval needs --text FILE or --tasks FILE");
   expect({"--tasks", tasks(100), "--divergence"}, 2, "give --text FILE too");
   expect({"--text", file, "--window", "40", "--stride", "40"}, 2, "--stride 40: want 1 to 39");
+  expect({"--text", file, "--average-bits", "6"}, 2, "average-bits trades quality for the speed");
   expect({"--text", none}, 5, none);
   expect({"--tasks", none}, 5, none);
   expect({"--text", file, "--window", "64", "--memory-limit", "5MiB", "--prefill-tokens", "16",
