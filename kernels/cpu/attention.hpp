@@ -228,23 +228,23 @@ LLMPQ_INLINE TokenBlock token_block(const AttentionArgs& args, const AttentionIt
 
 /// A block of the cache that is asked for while another is worked on, a few lines at a time.
 struct BlockAhead {
-  const char *k, *v;
-  int64_t bytes;  ///< that are left of each
+  LinesAhead k, v;
 
   LLMPQ_INLINE BlockAhead(const KvCache& cache, const TokenBlock& block) {
     const int64_t size = cache.type == DType::kInt8 ? 1 : cache.type == DType::kF32 ? 4 : 2;
     const int64_t token_bytes = cache.head_dim * size;
-    k = static_cast<const char*>(cache.k) + block.slot * token_bytes;
-    v = static_cast<const char*>(cache.v) + block.slot * token_bytes;
-    bytes = block.count * token_bytes;
+    const auto lines = [&](const void* tokens) {
+      const std::byte* const begin =
+          static_cast<const std::byte*>(tokens) + block.slot * token_bytes;
+      return LinesAhead{begin, begin + block.count * token_bytes};
+    };
+    k = lines(cache.k);
+    v = lines(cache.v);
   }
 
   LLMPQ_INLINE void ask_for_some() {
-    constexpr int64_t kLine = 64;
-    for (int i = 0; i < 4 && bytes > 0; ++i, k += kLine, v += kLine, bytes -= kLine) {
-      __builtin_prefetch(k);
-      __builtin_prefetch(v);
-    }
+    k.ask(4);
+    v.ask(4);
   }
 };
 
@@ -269,11 +269,12 @@ LLMPQ_INLINE void for_states(const AttentionArgs& args, const AttentionItem& ite
   }
 }
 
-/// Lines of `ahead` for each head's work on a block: as many as the memory brings in that time.
+/// Lines of the next weights for each head's work on a block: as many as the memory brings in that
+/// time.
 constexpr int64_t kLinesForHead = 8;
 
 void attention_kernel(const AttentionArgs& args, const AttentionItem& item, float* scratch,
-                      LinesAhead& lines) {
+                      LinesAhead& weights) {
   const KvCache& cache = *args.cache;
   const int64_t group = args.heads / cache.kv_heads;
   const AttentionRoom room = make_room(cache, scratch);
@@ -290,11 +291,11 @@ void attention_kernel(const AttentionArgs& args, const AttentionItem& item, floa
       score_block(room, state, view);
     });
     for_states(args, item, room, block, [&](const HeadState& state, const BlockView&) {
-      lines.ask(kLinesForHead);
+      weights.ask(kLinesForHead);
       weigh_block(room, state);
     });
     for_states(args, item, room, block, [&](const HeadState& state, const BlockView& view) {
-      lines.ask(kLinesForHead);
+      weights.ask(kLinesForHead);
       add_block(room, state, view);
     });
   }
