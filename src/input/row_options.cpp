@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.hpp"
+#include "base/narrow.hpp"
 
 namespace llmpq {
 namespace {
@@ -15,7 +16,11 @@ constexpr double kWide = 1e6;
 template <auto member>
 void set(Sampling& sampling, double value) {
   auto& field = sampling.*member;
-  field = static_cast<std::remove_reference_t<decltype(field)>>(value);
+  using Field = std::remove_reference_t<decltype(field)>;
+  if constexpr (std::is_same_v<Field, float>)
+    field = narrow_to_float(value);
+  else
+    field = static_cast<Field>(value);
 }
 
 constexpr std::array kRowOptions = {

@@ -251,6 +251,15 @@ emulate = ["sms=3", "none"]
   }
 }
 
+TEST(Job, NumberTooSmallForAFloatStaysAboveZero) {
+  const Job job = read("top-p = 1e-300\nmin-p = 1e-300\npresence-penalty = -1e-300");
+  EXPECT_GT(job.sampling.top_p, 0);
+  EXPECT_GT(job.sampling.min_p, 0);
+  EXPECT_LT(job.sampling.presence_penalty, 0);
+  const std::string toml = job_to_toml(job, Command::kGenerate);
+  EXPECT_EQ(job_to_toml(read(toml), Command::kGenerate), toml);
+}
+
 TEST(Job, JsonHoldsEveryOptionOfTheCommand) {
   const auto json =
       nlohmann::json::parse(job_to_json(read("temperature = 0.7\nstop = 'x'"), Command::kGenerate));
