@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # Hosts that one machine pretends, for tests/netns and tests/slurm: each is a network namespace with an
-# address on a common bridge, and what runs in it has a host name and a /dev/shm of its own. Nothing of
+# address on a common bridge, and what runs in it has a host name and a /dev/shm of its own, and if
+# hosts_clock_apart_s is set a steady clock that is so many seconds ahead of the host's before. Nothing of
 # the machine's own network is touched; the hosts see each other and nothing else. Needs root.
 # Sourced; hosts_prefix (unique) and hosts_folder (a folder that exists) are set by who does.
 
-: "${hosts_prefix:=}" "${hosts_folder:=}"
+: "${hosts_prefix:=}" "${hosts_folder:=}" "${hosts_clock_apart_s:=}"
 hosts_subnet=10.217.45
 
 # Prints why hosts cannot be made here; nothing if they can.
@@ -44,12 +45,18 @@ hosts_up() {
 # hosts_address NAME
 hosts_address() { awk -v name="$1" '$2 == name {print $1}' "$hosts_folder/hosts"; }
 
+# hosts_number NAME: from 1
+hosts_number() { hosts_address "$1" | sed 's/.*\.//'; }
+
 # hosts_run NAME COMMAND...: becomes that command, on that host.
 # shellcheck disable=SC2016  # the inner shell's own arguments
 hosts_run() {
-  local name=$1
+  local name=$1 clock=()
   shift
-  exec nsenter --net="/run/netns/$hosts_prefix-$name" -- unshare -m -u -- sh -c '
+  if [ -n "$hosts_clock_apart_s" ]; then
+    clock=(--time --fork --monotonic "$((hosts_clock_apart_s * $(hosts_number "$name")))")
+  fi
+  exec nsenter --net="/run/netns/$hosts_prefix-$name" -- unshare -m -u "${clock[@]}" -- sh -c '
     hostname "$0" && mount --bind "$1" /etc/hosts &&
     mount -t tmpfs -o size=2g,mode=1777 shm /dev/shm && shift && exec "$@"' \
     "$name" "$hosts_folder/hosts" "$@"

@@ -4,6 +4,7 @@
 #   mpirun.sh HOSTS RANKS COMMAND...  RANKS of each of the hosts h1, h2, ...; mpirun's exit code
 # LLMPQ_CUT_HOST=h2 LLMPQ_CUT_FILE=FILE LLMPQ_CUT_S=8   takes h2 off the network for 8 s once FILE is
 # there. Not for good: mpirun cannot end a job while one of its daemons is out of reach.
+# LLMPQ_CLOCK_APART_S=1000          each host's steady clock is so far ahead of the host's before it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/netns/hosts.sh
@@ -15,6 +16,7 @@ if [ "$1" = obstacle ]; then
 fi
 if [ "$1" = agent ]; then  # agent HOST COMMAND...: what mpirun calls where it would call ssh
   hosts_prefix=$LLMPQ_HOSTS_PREFIX hosts_folder=$LLMPQ_HOSTS_FOLDER host=$2
+  hosts_clock_apart_s=${LLMPQ_CLOCK_APART_S:-}
   shift 2
   hosts_run "$host" sh -c "$*"
 fi

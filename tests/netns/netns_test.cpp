@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
@@ -107,6 +108,53 @@ TEST_F(Hosts, OneGpuSeenFromTwoHostsIsFoundByItsUuid) {
   EXPECT_EQ(refused.exit_code, 7);
   EXPECT_THAT(refused.out,
               HasSubstr("llmpq: error: ranks 0 and 1 on h1 and h2 would compute on one GPU"));
+}
+
+/// When a rank computed each step, in microseconds of a Chrome trace.
+struct Span {
+  double begin_us = 0, end_us = 0;
+};
+std::map<int64_t, Span> steps_of(int rank, const nlohmann::json& trace) {
+  std::map<int64_t, Span> spans;
+  for (const auto& event : trace.at("traceEvents")) {
+    if (event.at("pid") != rank || event.at("ph") != "X" || event.at("tid") != 0) continue;
+    if (event.at("cat") != "prefill" && event.at("cat") != "decode") continue;
+    const double begin_us = event.at("ts");
+    spans[event.at("args").at("step")] = {begin_us, begin_us + event.at("dur").get<double>()};
+  }
+  return spans;
+}
+
+/// The number after `words`.
+double number_after(const std::string& words, const std::string& text) {
+  const size_t at = text.find(words);
+  EXPECT_NE(at, std::string::npos) << words << " not in " << text;
+  return at == std::string::npos ? 0 : std::stod(text.substr(at + words.size()));
+}
+
+/// The steady clocks count from another moment on each host. In the trace they are one: rank 1
+/// computes a step soon after rank 0. And nothing else in the program compares two hosts' clocks.
+TEST_F(Hosts, EventsOfAllHostsAreOnOneClock) {
+  if (run_shell({"unshare", "--time", "--fork", "--monotonic", "1", "true"}).exit_code != 0)
+    GTEST_SKIP() << "no clocks of our own: no time namespaces here";
+  Words words = job("out.h5");
+  words.insert(words.end(), {"--trace", scratch_.path("trace.json")});
+  const ShellRun two = run(2, 1, words, {"LLMPQ_CLOCK_APART_S=1000"});
+  ASSERT_EQ(two.exit_code, 0) << two.out;
+  const double error_us = number_after("the clocks of the hosts agree within ", two.out);
+  EXPECT_LT(error_us, 1e6);
+  ASSERT_EQ(run_program(job("one.h5")).exit_code, 0);
+  EXPECT_EQ(read_output(scratch_.path("out.h5")), read_output(scratch_.path("one.h5")));
+
+  const auto trace = parse_json(read_file(scratch_.path("trace.json"), 1 << 26, Exit::kOutput),
+                                "the trace", Exit::kOutput);
+  const auto first = steps_of(0, trace), second = steps_of(1, trace);
+  ASSERT_GT(first.size(), 10u);
+  for (const auto& [step, span] : first) {
+    ASSERT_TRUE(second.count(step)) << step;
+    EXPECT_GE(second.at(step).begin_us, span.end_us - error_us) << step;
+    EXPECT_LT(second.at(step).begin_us, span.end_us + 5e6) << step;
+  }
 }
 
 class EvalOnHosts : public Hosts {
