@@ -1,7 +1,7 @@
 // The feed-forward block's activation, gated or not, in f32 with CUDA's accurate exp, erf and tanh:
 // 1 or 2 ulp each, as the CPU's own polynomials.
-#include "kernels/cuda/context.cuh"
 #include "kernels/cuda/floats.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -45,9 +45,8 @@ void launch(StreamContext& context, const ActivationArgs& args) {
   const int n = packs_of_four(args.width, args.x, args.y) ? 4 : 1;
   const dim3 grid(static_cast<unsigned>(args.tokens),
                   static_cast<unsigned>(divide_up(args.width, kThreads * n)));
-  (n == 4 ? activation_kernel<kind, 4>
-          : activation_kernel<kind, 1>)<<<grid, kThreads, 0, context.stream>>>(args);
-  CHECK_LAUNCH("activation");
+  launch_kernel("activation", {grid, kThreads, context.stream},
+                n == 4 ? activation_kernel<kind, 4> : activation_kernel<kind, 1>, args);
 }
 
 }  // namespace

@@ -6,7 +6,9 @@
 
 #include "kernels/cuda/attention_integers.cuh"
 #include "kernels/cuda/attention_softmax.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/scratch.hpp"
+#include "kernels/cuda/shared_memory.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -233,8 +235,7 @@ __global__ void __launch_bounds__(Shape<T, kDim>::kThreads)
     decode_kernel(const AttentionLaunch args, const Partials partials) {
   if constexpr (has_tensor_cores<T>()) {
     using S = Shape<T, kDim>;
-    extern __shared__ uint4 shared[];
-    auto& room = *reinterpret_cast<Room<T, kDim>*>(shared);
+    auto& room = *reinterpret_cast<Room<T, kDim>*>(dynamic_shared());
     Piece piece;
     if (!find_piece(args, piece)) return;
     const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
@@ -336,9 +337,8 @@ void launch(StreamContext& context, const AttentionLaunch& args, const Partials&
   const dim3 grid(static_cast<unsigned>(args.singles),
                   static_cast<unsigned>(args.kv_heads * head_tiles),
                   static_cast<unsigned>(partials.splits));
-  decode_kernel<T, kDim>
-      <<<grid, Shape<T, kDim>::kThreads, kBytes, context.stream>>>(args, partials);
-  CHECK_LAUNCH("decode attention");
+  launch_kernel("decode attention", {grid, Shape<T, kDim>::kThreads, context.stream, kBytes},
+                decode_kernel<T, kDim>, args, partials);
 }
 
 template <typename T>
@@ -383,8 +383,8 @@ void attention_decode(StreamContext& context, const AttentionLaunch& args, DType
   launch_any(context, args, type, partials);
   if (splits == 1) return;
   const dim3 grid(static_cast<unsigned>(args.singles), static_cast<unsigned>(args.heads));
-  combine_kernel<<<grid, 128, 0, context.stream>>>(args, partials);
-  CHECK_LAUNCH("combining of decode attention");
+  launch_kernel("combining of decode attention", {grid, 128, context.stream}, combine_kernel, args,
+                partials);
 }
 
 }  // namespace llmpq::cuda

@@ -5,7 +5,9 @@
 #include <cuda_fp16.h>
 
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ranges.cuh"
+#include "kernels/cuda/shared_memory.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -68,7 +70,7 @@ __device__ float reduce_tile(const float* numbers, bool add) {
 /// Grid: (token rows, heads).
 template <typename T>
 __global__ void __launch_bounds__(kThreads) plain_kernel(const AttentionLaunch args) {
-  extern __shared__ float acc[];  // [head_dim]
+  float* const acc = reinterpret_cast<float*>(dynamic_shared());  // [head_dim]
   __shared__ float scores[kThreads];
   __shared__ int64_t slots[kThreads];
   Row row;
@@ -117,8 +119,7 @@ template <typename T>
 void launch(StreamContext& context, const AttentionLaunch& args, int64_t rows) {
   const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(args.heads));
   const size_t bytes = static_cast<size_t>(args.head_dim) * sizeof(float);
-  plain_kernel<T><<<grid, kThreads, bytes, context.stream>>>(args);
-  CHECK_LAUNCH("plain attention");
+  launch_kernel("plain attention", {grid, kThreads, context.stream, bytes}, plain_kernel<T>, args);
 }
 
 }  // namespace

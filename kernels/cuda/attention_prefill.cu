@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "kernels/cuda/attention_softmax.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/shared_memory.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -244,8 +246,7 @@ template <typename T, int kDim>
 __global__ void __launch_bounds__(kThreads) prefill_kernel(const AttentionLaunch args) {
   if constexpr (has_tensor_cores<T>()) {
     using Shared = Room<T, kDim>;
-    extern __shared__ uint4 shared[];
-    Shared& room = *reinterpret_cast<Shared*>(shared);
+    Shared& room = *reinterpret_cast<Shared*>(dynamic_shared());
     Block block;
     if (!find_block(args, Shared::kKeys, block)) return;
     const int tiles = block.last_position / Shared::kKeys + 1;
@@ -304,8 +305,8 @@ void launch(StreamContext& context, const AttentionLaunch& args, int64_t blocks)
   CHECK_CUDA(cudaFuncSetAttribute(prefill_kernel<T, kDim>,
                                   cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(args.kv_heads));
-  prefill_kernel<T, kDim><<<grid, kThreads, kBytes, context.stream>>>(args);
-  CHECK_LAUNCH("prefill attention");
+  launch_kernel("prefill attention", {grid, kThreads, context.stream, kBytes},
+                prefill_kernel<T, kDim>, args);
 }
 
 template <typename T>

@@ -54,5 +54,3 @@ bool guarded(Failure& failure, Work work) noexcept {
 
 /// CHECK_CUDA(cudaCall(...)): throws with the call's text and the library's.
 #define CHECK_CUDA(call) ::llmpq::cuda::check_cuda((call), #call)
-/// After a launch: did it start at all? (What it does wrong later shows at a synchronization.)
-#define CHECK_LAUNCH(name) ::llmpq::cuda::check_cuda(cudaGetLastError(), "launch of " name)

@@ -90,12 +90,6 @@ class Scratch {
 inline bool can_launch_early(const Session& session) {
   return session.code_version >= 90 && CUDART_VERSION >= 12030;
 }
-inline cudaLaunchAttribute early_launch() {
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  return attribute;
-}
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

@@ -1,5 +1,6 @@
 #include "kernels/cuda/dequantize.cuh"
 
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/tile.cuh"
 
 namespace llmpq::cuda {
@@ -91,9 +92,8 @@ void launch_dequantize(StreamContext& context, const Piece& piece, To* to) {
   const std::byte* from =
       piece.w.packed.data() + piece.row / kTileOutputs * groups * tile_bytes(kFormat);
   const auto blocks = static_cast<unsigned>(divide_up(tiles, kThreads / 32));
-  dequantize_kernel<kFormat>
-      <<<blocks, kThreads, 0, context.stream>>>(from, static_cast<int>(groups), piece.count, to);
-  CHECK_LAUNCH("dequantize_kernel");
+  launch_kernel("dequantize_kernel", {blocks, kThreads, context.stream},
+                dequantize_kernel<kFormat, To>, from, static_cast<int>(groups), piece.count, to);
 }
 
 template <typename From, typename To>
@@ -101,9 +101,8 @@ void launch_convert(StreamContext& context, const Piece& piece, To* to) {
   const int64_t halves = row_halves(piece.w.k), padded = groups_of(piece.w.k) * kGroup;
   const auto* from = piece.w.packed.as<const uint4>() + piece.row * halves / 8;
   const auto blocks = static_cast<unsigned>(divide_up(piece.count * padded / 8, kThreads));
-  convert_kernel<From><<<blocks, kThreads, 0, context.stream>>>(
-      from, static_cast<int>(halves / 8), static_cast<int>(padded / 8), piece.count, to);
-  CHECK_LAUNCH("convert_kernel");
+  launch_kernel("convert_kernel", {blocks, kThreads, context.stream}, convert_kernel<From, To>,
+                from, static_cast<int>(halves / 8), static_cast<int>(padded / 8), piece.count, to);
 }
 
 template <typename To>

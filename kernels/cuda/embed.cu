@@ -1,6 +1,6 @@
 // Rows out of tables, and sums of whole buffers: embed, gather_rows, add. The same bits as the CPU.
-#include "kernels/cuda/context.cuh"
 #include "kernels/cuda/floats.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -36,13 +36,9 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(EmbedArgs args) {
 
 template <typename T>
 void launch_embed(StreamContext& context, const EmbedArgs& args) {
-  if (packs_of_four(args.hidden, args.table, args.positions, args.y))
-    embed_kernel<T, 4>
-        <<<row_grid(args.tokens, args.hidden, 4), kThreads, 0, context.stream>>>(args);
-  else
-    embed_kernel<T, 1>
-        <<<row_grid(args.tokens, args.hidden, 1), kThreads, 0, context.stream>>>(args);
-  CHECK_LAUNCH("embed");
+  const int n = packs_of_four(args.hidden, args.table, args.positions, args.y) ? 4 : 1;
+  launch_kernel("embed", {row_grid(args.tokens, args.hidden, n), kThreads, context.stream},
+                n == 4 ? embed_kernel<T, 4> : embed_kernel<T, 1>, args);
 }
 
 template <int n>
@@ -98,28 +94,24 @@ void embed(StreamContext& context, const EmbedArgs& args) {
 
 void gather_rows(StreamContext& context, const GatherRowsArgs& args) {
   if (args.rows <= 0 || args.width <= 0) return;
-  if (packs_of_four(args.width, args.x, args.y))
-    gather_kernel<4><<<row_grid(args.rows, args.width, 4), kThreads, 0, context.stream>>>(args);
-  else
-    gather_kernel<1><<<row_grid(args.rows, args.width, 1), kThreads, 0, context.stream>>>(args);
-  CHECK_LAUNCH("gather_rows");
+  const int n = packs_of_four(args.width, args.x, args.y) ? 4 : 1;
+  launch_kernel("gather_rows", {row_grid(args.rows, args.width, n), kThreads, context.stream},
+                n == 4 ? gather_kernel<4> : gather_kernel<1>, args);
 }
 
 void add_rows(StreamContext& context, const AddRowsArgs& args) {
   if (args.rows <= 0 || args.width <= 0) return;
-  if (packs_of_four(args.width, args.x, args.add))
-    add_rows_kernel<4><<<row_grid(args.rows, args.width, 4), kThreads, 0, context.stream>>>(args);
-  else
-    add_rows_kernel<1><<<row_grid(args.rows, args.width, 1), kThreads, 0, context.stream>>>(args);
-  CHECK_LAUNCH("add_rows");
+  const int n = packs_of_four(args.width, args.x, args.add) ? 4 : 1;
+  launch_kernel("add_rows", {row_grid(args.rows, args.width, n), kThreads, context.stream},
+                n == 4 ? add_rows_kernel<4> : add_rows_kernel<1>, args);
 }
 
 void add(StreamContext& context, const AddArgs& args) {
   if (args.count <= 0) return;
   const int n = packs_of_four(4, args.x, args.add) ? 4 : 1;
   const auto blocks = static_cast<unsigned>(divide_up(args.count, kThreads * n));
-  (n == 4 ? add_kernel<4> : add_kernel<1>)<<<blocks, kThreads, 0, context.stream>>>(args);
-  CHECK_LAUNCH("add");
+  launch_kernel("add", {blocks, kThreads, context.stream}, n == 4 ? add_kernel<4> : add_kernel<1>,
+                args);
 }
 
 }  // namespace llmpq::cuda

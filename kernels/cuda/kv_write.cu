@@ -2,7 +2,7 @@
 // (kernels/cpu/kv_write.hpp, kernels/convert.hpp). One warp per token, head and tensor.
 #include <cuda_fp16.h>
 
-#include "kernels/cuda/context.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ranges.cuh"
 
 namespace llmpq::cuda {
@@ -93,8 +93,8 @@ void kv_write(StreamContext& context, const KvWriteArgs& args) {
   if (args.ranges.count == 0 || args.ranges.rows == 0) return;
   const dim3 grid(static_cast<unsigned>(args.ranges.rows),
                   static_cast<unsigned>(divide_up(2 * args.cache->kv_heads, kWarps)));
-  kv_write_kernel<<<grid, 32 * kWarps, 0, context.stream>>>(args, *args.cache);
-  CHECK_LAUNCH("kv_write");
+  launch_kernel("kv_write", {grid, 32 * kWarps, context.stream}, kv_write_kernel, args,
+                *args.cache);
 }
 
 }  // namespace llmpq::cuda

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/launch.cuh"
+
 namespace llmpq::cuda {
 namespace {
 
@@ -44,8 +46,8 @@ void add_bias(StreamContext& context, const float* bias, int64_t tokens, int64_t
               int64_t y_stride) {
   const dim3 blocks(static_cast<unsigned>(divide_up(n, kThreads)),
                     static_cast<unsigned>(std::min(tokens, kMostBlocks)));
-  bias_kernel<<<blocks, kThreads, 0, context.stream>>>(bias, tokens, n, y, y_stride);
-  CHECK_LAUNCH("bias_kernel");
+  launch_kernel("bias_kernel", {blocks, kThreads, context.stream}, bias_kernel, bias, tokens, n, y,
+                y_stride);
 }
 
 }  // namespace llmpq::cuda

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "kernels/cuda/matmul_few_rows_ring.cuh"
+#include "kernels/cuda/shared_memory.cuh"
 
 namespace llmpq::cuda {
 
@@ -276,7 +277,8 @@ __global__ void __launch_bounds__(32 * Shape::kWarps, resident_blocks<Shape>())
     few_rows_kernel(const LLMPQ_GRID_CONSTANT FewRowsTask task) {
   constexpr int kTiles = Shape::kTiles, kTokenTiles = Shape::kTokenTiles;
   using Ring = WeightRing<kFormat, kTiles, Shape::kStages>;
-  extern __shared__ uint4 inputs[];  // a chunk of x, then the warps' rings
+  // A chunk of x, then the warps' rings.
+  auto* const inputs = reinterpret_cast<uint4*>(dynamic_shared());
   const int warp = static_cast<int>(threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
   const int begin = task.range_begin(static_cast<int>(blockIdx.y));
   const int end = task.range_begin(static_cast<int>(blockIdx.y) + 1);

@@ -5,6 +5,7 @@
 #include <array>
 #include <mutex>
 
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/matmul_few_rows_kernel.cuh"
 
 namespace llmpq::cuda {
@@ -58,18 +59,16 @@ void launch_few_rows(StreamContext& context, FewRowsTask task, const FewRowsLimi
   if (task.ahead > 0)
     task.ahead = few_rows_ahead(task, device, warps * Shape::kTiles * tile_bytes(kFormat));
 
-  cudaLaunchConfig_t config{};
+  Grid grid;
   // The blocks that need the same weights are neighbours: memory is read for one of them.
-  config.gridDim = dim3(static_cast<unsigned>(divide_up(task.token_tiles, Shape::kTokenTiles)),
-                        static_cast<unsigned>(task.ranges));
-  config.blockDim = dim3(static_cast<unsigned>(32 * warps));
-  config.dynamicSmemBytes = static_cast<size_t>(rings) +
-                            static_cast<size_t>(task.chunk) * x_group_bytes(Shape::kTokenTiles);
-  config.stream = context.stream;
-  cudaLaunchAttribute early = early_launch();
-  config.attrs = &early;
-  config.numAttrs = can_launch_early(*context.session) ? 1 : 0;
-  CHECK_CUDA(cudaLaunchKernelEx(&config, kernel, task));
+  grid.blocks = dim3(static_cast<unsigned>(divide_up(task.token_tiles, Shape::kTokenTiles)),
+                     static_cast<unsigned>(task.ranges));
+  grid.threads = static_cast<unsigned>(32 * warps);
+  grid.stream = context.stream;
+  grid.shared_bytes = static_cast<size_t>(rings) +
+                      static_cast<size_t>(task.chunk) * x_group_bytes(Shape::kTokenTiles);
+  grid.early = can_launch_early(*context.session);
+  launch_kernel("few_rows_kernel", grid, kernel, task);
 }
 
 template <typename T, int kTokenTiles>

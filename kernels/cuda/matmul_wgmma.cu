@@ -1,5 +1,6 @@
 #include "kernels/cuda/matmul_wgmma.cuh"
 
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/matmul_wgmma_kernel.cuh"
 #include "kernels/cuda/round_inputs.cuh"
 #include "kernels/cuda/scratch.hpp"
@@ -27,8 +28,8 @@ __global__ void sum_slices_kernel(const float* parts, const WgmmaTask task) {
 void sum_slices(StreamContext& context, const float* parts, const WgmmaTask& task) {
   const dim3 blocks(static_cast<unsigned>(divide_up(task.n, kThreads)),
                     static_cast<unsigned>(std::min<int64_t>(task.tokens, kMostBlocks)));
-  sum_slices_kernel<<<blocks, kThreads, 0, context.stream>>>(parts, task);
-  CHECK_LAUNCH("sum_slices_kernel");
+  launch_kernel("sum_slices_kernel", {blocks, kThreads, context.stream}, sum_slices_kernel, parts,
+                task);
 }
 
 std::span<const int> tokens_of_pieces(WgmmaTokens which) {

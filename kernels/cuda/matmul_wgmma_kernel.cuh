@@ -23,10 +23,11 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/context.cuh"
 #include "kernels/cuda/dequantize_registers.cuh"
 #include "kernels/cuda/hopper.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/matmul_wgmma_cut.hpp"
+#include "kernels/cuda/shared_memory.cuh"
 
 namespace llmpq::cuda {
 
@@ -304,11 +305,10 @@ template <Format kFormat, typename T, typename Shape>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
     wgmma_kernel(const __grid_constant__ WgmmaTask task) {
   using Ring = WgmmaRing<kFormat, Shape>;
-  extern __shared__ __align__(1024) std::byte wgmma_shared[];
   const int thread = static_cast<int>(threadIdx.x), loader = thread - Shape::kReaders;
   const bool loads = loader >= 0;
   const int team = loads ? loader / 32 : thread / kTeamThreads;
-  const Ring ring(wgmma_shared + team * Ring::kBytes);
+  const Ring ring(dynamic_shared() + team * Ring::kBytes);
   const bool leads = loads && loader % 32 == 0 && team < Shape::kTeams;
   if (leads) ring.init_barriers();
   sync_cluster<Shape>();
@@ -346,19 +346,10 @@ void launch_wgmma(cudaStream_t stream, int sms, const WgmmaTask& task) {
   const int clusters =
       std::max(1, std::min<int>(divide_up(pieces, Shape::kTeams), sms / Shape::kCluster));
   CHECK_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(clusters * Shape::kCluster));
-  config.blockDim = dim3(Shape::kThreads);
-  config.dynamicSmemBytes = kBytes;
-  config.stream = stream;
-  cudaLaunchAttribute attributes[2]{};
-  attributes[0].id = cudaLaunchAttributeClusterDimension;
-  attributes[0].val.clusterDim = {Shape::kCluster, 1, 1};
-  attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[1].val.programmaticStreamSerializationAllowed = 1;
-  config.attrs = attributes;
-  config.numAttrs = CUDART_VERSION >= 12030 ? 2 : 1;  // older toolkits cannot record the second
-  CHECK_CUDA(cudaLaunchKernelEx(&config, kernel, task));
+  Grid grid{static_cast<unsigned>(clusters * Shape::kCluster), Shape::kThreads, stream, kBytes};
+  grid.cluster_blocks = Shape::kCluster;
+  grid.early = CUDART_VERSION >= 12030;  // older toolkits cannot record it
+  launch_kernel("wgmma_kernel", grid, kernel, task);
 }
 
 }  // namespace llmpq::cuda

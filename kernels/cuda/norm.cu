@@ -2,8 +2,8 @@
 // threads, and with it the order of the sums, depends on `hidden` alone. Where the CPU adds 16
 // lanes, the block adds thread by thread and then a tree: a few ulp apart.
 #include "kernels/cuda/block.cuh"
-#include "kernels/cuda/context.cuh"
 #include "kernels/cuda/floats.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -104,8 +104,7 @@ void head_norm(StreamContext& context, const HeadNormArgs& args) {
   if (args.tokens <= 0 || args.heads <= 0 || args.head_dim <= 0) return;
   const dim3 grid(static_cast<unsigned>(args.tokens),
                   static_cast<unsigned>(divide_up(args.heads, kHeadWarps)));
-  head_norm_kernel<<<grid, kHeadWarps * kWarp, 0, context.stream>>>(args);
-  CHECK_LAUNCH("head_norm");
+  launch_kernel("head_norm", {grid, kHeadWarps * kWarp, context.stream}, head_norm_kernel, args);
 }
 
 void norm(StreamContext& context, const NormArgs& args) {
@@ -114,10 +113,9 @@ void norm(StreamContext& context, const NormArgs& args) {
   const int64_t in_row = divide_up(args.hidden, packs ? 4 : 1);
   const int64_t warps = divide_up(divide_up(in_row, kKept), kWarp);
   const int64_t threads = warps * kWarp < kMostThreads ? warps * kWarp : kMostThreads;
-  (packs ? norm_kernel<4>
-         : norm_kernel<1>)<<<static_cast<unsigned>(args.tokens), static_cast<unsigned>(threads), 0,
-                             context.stream>>>(args);
-  CHECK_LAUNCH("norm");
+  launch_kernel(
+      "norm", {static_cast<unsigned>(args.tokens), static_cast<unsigned>(threads), context.stream},
+      packs ? norm_kernel<4> : norm_kernel<1>, args);
 }
 
 }  // namespace llmpq::cuda

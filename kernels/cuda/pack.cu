@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/cuda/context.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/layout.hpp"
 
 namespace llmpq::cuda {
@@ -112,24 +112,24 @@ __global__ void pack_integers_kernel(const PackTask task) {
 }
 
 void launch_pack(StreamContext& context, Format format, const PackTask& task) {
-  const cudaStream_t stream = context.stream;
-  if (is_16bit(format)) {
-    const auto blocks = static_cast<unsigned>(divide_up(task.rows * row_halves(task.k), kThreads));
-    if (format == Format::kBf16)
-      pack_halves_kernel<__nv_bfloat16><<<blocks, kThreads, 0, stream>>>(task);
-    else
-      pack_halves_kernel<__half><<<blocks, kThreads, 0, stream>>>(task);
-  } else {
-    const auto blocks =
-        static_cast<unsigned>(divide_up(task.rows * groups_of(task.k), kThreads / 32));
-    if (format == Format::kW8)
-      pack_integers_kernel<Format::kW8><<<blocks, kThreads, 0, stream>>>(task);
-    else if (format == Format::kW4)
-      pack_integers_kernel<Format::kW4><<<blocks, kThreads, 0, stream>>>(task);
-    else
-      pack_integers_kernel<Format::kW3><<<blocks, kThreads, 0, stream>>>(task);
+  const int64_t threads =
+      is_16bit(format) ? task.rows * row_halves(task.k) : task.rows * groups_of(task.k) * 32;
+  const auto blocks = static_cast<unsigned>(divide_up(threads, kThreads));
+  const auto launch = [&](void (*kernel)(PackTask)) {
+    launch_kernel("pack kernel", {blocks, kThreads, context.stream}, kernel, task);
+  };
+  switch (format) {
+    case Format::kBf16:
+      return launch(pack_halves_kernel<__nv_bfloat16>);
+    case Format::kF16:
+      return launch(pack_halves_kernel<__half>);
+    case Format::kW8:
+      return launch(pack_integers_kernel<Format::kW8>);
+    case Format::kW4:
+      return launch(pack_integers_kernel<Format::kW4>);
+    case Format::kW3:
+      return launch(pack_integers_kernel<Format::kW3>);
   }
-  CHECK_LAUNCH("pack kernel");
 }
 
 /// The strip whose turn it is, free and of at least so many bytes.

@@ -1,7 +1,7 @@
 // Rotary position embedding, in place: a thread rotates one pack of pairs. The same bits as the
 // CPU.
-#include "kernels/cuda/context.cuh"
 #include "kernels/cuda/floats.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -39,9 +39,8 @@ void rope(StreamContext& context, const RopeArgs& args) {
   const int64_t packs = half / (fours ? 4 : 1);
   const dim3 grid(static_cast<unsigned>(args.tokens),
                   static_cast<unsigned>(divide_up(args.heads * packs, kThreads)));
-  (fours ? rope_kernel<4> : rope_kernel<1>)<<<grid, kThreads, 0, context.stream>>>(
-      args, static_cast<int>(packs));
-  CHECK_LAUNCH("rope");
+  launch_kernel("rope", {grid, kThreads, context.stream}, fours ? rope_kernel<4> : rope_kernel<1>,
+                args, static_cast<int>(packs));
 }
 
 }  // namespace llmpq::cuda

@@ -1,5 +1,6 @@
 #include "kernels/cuda/round_inputs.cuh"
 
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/layout.hpp"
 #include "kernels/cuda/rounding.cuh"
 
@@ -69,17 +70,13 @@ __global__ void round_kernel(const RoundTask task) {
 
 template <Order kOrder>
 void launch_round(StreamContext& context, const RoundTask& task, DType type, bool early = false) {
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(divide_up(task.tokens * task.eights, kThreads)));
-  config.blockDim = dim3(kThreads);
-  config.stream = context.stream;
-  cudaLaunchAttribute attribute = early_launch();
-  config.attrs = &attribute;
-  config.numAttrs = early && can_launch_early(*context.session) ? 1 : 0;
-  if (type == DType::kBf16)
-    CHECK_CUDA(cudaLaunchKernelEx(&config, round_kernel<__nv_bfloat16, kOrder>, task));
-  else
-    CHECK_CUDA(cudaLaunchKernelEx(&config, round_kernel<__half, kOrder>, task));
+  Grid grid{static_cast<unsigned>(divide_up(task.tokens * task.eights, kThreads)), kThreads,
+            context.stream};
+  grid.early = early && can_launch_early(*context.session);
+  launch_kernel(
+      "round_kernel", grid,
+      type == DType::kBf16 ? round_kernel<__nv_bfloat16, kOrder> : round_kernel<__half, kOrder>,
+      task);
 }
 
 /// One warp: a group of a token. The operations are those of kernels/cpu/quantize.hpp.
@@ -145,13 +142,12 @@ void copy_to_rows(StreamContext& context, const float* x, int64_t tokens, int64_
   const int64_t groups = groups_of(k), padded = groups * kGroup;
   if (through_int8) {
     const auto blocks = static_cast<unsigned>(divide_up(tokens * groups, kThreads / 32));
-    int8_kernel<<<blocks, kThreads, 0, context.stream>>>(x, tokens, k, static_cast<int>(groups),
-                                                         to);
-    CHECK_LAUNCH("int8_kernel");
+    launch_kernel("int8_kernel", {blocks, kThreads, context.stream}, int8_kernel, x, tokens, k,
+                  static_cast<int>(groups), to);
   } else {
     const auto blocks = static_cast<unsigned>(divide_up(tokens * padded, kThreads));
-    copy_kernel<<<blocks, kThreads, 0, context.stream>>>(x, tokens, k, padded, to);
-    CHECK_LAUNCH("copy_kernel");
+    launch_kernel("copy_kernel", {blocks, kThreads, context.stream}, copy_kernel, x, tokens, k,
+                  padded, to);
   }
 }
 

@@ -1,7 +1,7 @@
 // Mixture of experts: a warp chooses a row's experts, then a block for each expert collects its
 // rows. Which experts are chosen is as on the CPU; weights are a few ulp apart.
 #include "kernels/cuda/block.cuh"
-#include "kernels/cuda/context.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -103,11 +103,10 @@ __global__ void __launch_bounds__(kThreads) collect_kernel(RouteArgs args) {
 /// Waits for the stream: how many rows each expert has decides what is launched next.
 void route(StreamContext& context, const RouteArgs& args) {
   const auto bytes = static_cast<size_t>(args.experts + 1) * sizeof(int32_t);
-  choose_kernel<<<static_cast<unsigned>(divide_up(args.rows, kWarps)), kWarps * kWarp, 0,
-                  context.stream>>>(args);
-  CHECK_LAUNCH("route: choose");
-  collect_kernel<<<static_cast<unsigned>(args.experts), kThreads, 0, context.stream>>>(args);
-  CHECK_LAUNCH("route: collect");
+  const auto blocks = static_cast<unsigned>(divide_up(args.rows, kWarps));
+  launch_kernel("route: choose", {blocks, kWarps * kWarp, context.stream}, choose_kernel, args);
+  launch_kernel("route: collect", {static_cast<unsigned>(args.experts), kThreads, context.stream},
+                collect_kernel, args);
   CHECK_CUDA(
       cudaMemcpyAsync(args.host_begin, args.begin, bytes, cudaMemcpyDeviceToHost, context.stream));
   CHECK_CUDA(cudaStreamSynchronize(context.stream));

@@ -1,7 +1,7 @@
 // Choosing tokens and scoring them: a twin of kernels/cpu/sample.cpp, with the same bits. One block
 // works on a row from its logits to its token, so rows cost no launches and nothing depends on what
 // a row asks for but the passes over it. The logits stay as they are: what is changed is a copy.
-#include "kernels/cuda/context.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/scratch.hpp"
 #include "kernels/cuda/select.cuh"
 
@@ -213,15 +213,15 @@ void sample(StreamContext& context, const SampleArgs& args) {
   float* work = scratch.take<float>(args.rows * args.vocab);
   const auto kernel =
       packs_of_four(args.vocab, args.logits, work) ? sample_kernel<4> : sample_kernel<1>;
-  kernel<<<static_cast<unsigned>(args.rows), kRowThreads, 0, context.stream>>>(args, work);
-  CHECK_LAUNCH("sample");
+  launch_kernel("sample", {static_cast<unsigned>(args.rows), kRowThreads, context.stream}, kernel,
+                args, work);
 }
 
 void score(StreamContext& context, const ScoreArgs& args) {
   if (args.rows <= 0) return;
   const auto kernel = packs_of_four(args.vocab, args.logits) ? score_kernel<4> : score_kernel<1>;
-  kernel<<<static_cast<unsigned>(args.rows), kRowThreads, 0, context.stream>>>(args);
-  CHECK_LAUNCH("score");
+  launch_kernel("score", {static_cast<unsigned>(args.rows), kRowThreads, context.stream}, kernel,
+                args);
 }
 
 }  // namespace llmpq::cuda
