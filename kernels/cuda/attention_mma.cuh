@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/instructions.cuh"
 
 namespace llmpq::cuda {
 
@@ -21,56 +22,6 @@ __device__ constexpr bool has_tensor_cores() {
 #else
   return false;
 #endif
-}
-
-__device__ inline uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-/// 16 bytes to shared memory without waiting; zeros if not `valid`.
-__device__ inline void copy_16_bytes(void* shared, const void* global, bool valid) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
-               "l"(__cvta_generic_to_global(global)), "r"(valid ? 16 : 0)
-               : "memory");
-}
-__device__ inline void copy_4_bytes(void* shared, const void* global, bool valid) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(shared)),
-               "l"(__cvta_generic_to_global(global)), "r"(valid ? 4 : 0)
-               : "memory");
-}
-__device__ inline void close_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-/// Waits for this thread's groups of copies, but for the newest `left`.
-template <int left>
-__device__ inline void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
-}
-
-/// Four 8x8 matrices of halves; lane i gives the address of row i % 8 of matrix i / 8.
-__device__ inline void load_matrices(const uint16_t* row, uint32_t (&to)[4]) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(shared_address(row))
-               : "memory");
-}
-__device__ inline void load_transposed(const uint16_t* row, uint32_t (&to)[4]) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(shared_address(row))
-               : "memory");
-}
-
-__device__ inline float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
-/// a + b as a * 1 + b: compute capability 8.0 has no bf16 addition, older headers no function for
-/// it.
-__device__ inline uint32_t add_bf16_pairs(uint32_t a, uint32_t b) {
-  uint32_t sum;
-  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(sum) : "r"(a), "r"(0x3f803f80u), "r"(b));
-  return sum;
 }
 
 /// A 16-bit type of the products. kRowScaled: rows of q are brought into its range by a power of
@@ -89,13 +40,11 @@ struct Bf16Pairs {
   static __device__ uint32_t integers(uint32_t bytes) {
     const uint32_t low = (bytes & 0x007f007fu) | 0x43004300u;
     const uint32_t off = (bytes & 0x00800080u) | 0xc300c300u;
-    return add_bf16_pairs(low, off);
+    // as low * 1 + off: 8.0 has no bf16 addition, older headers no function for it
+    return fma_halves<__nv_bfloat16>(low, 0x3f803f80u, off);
   }
   static __device__ void mma(float (&c)[4], const uint4& a, uint32_t b0, uint32_t b1) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+    multiply<__nv_bfloat16>(c, a, b0, b1);
   }
 };
 
@@ -117,10 +66,7 @@ struct F16Pairs {
     return *reinterpret_cast<const uint32_t*>(&result);
   }
   static __device__ void mma(float (&c)[4], const uint4& a, uint32_t b0, uint32_t b1) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+    multiply<__half>(c, a, b0, b1);
   }
 };
 

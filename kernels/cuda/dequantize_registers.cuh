@@ -13,11 +13,9 @@ namespace llmpq::cuda {
 inline constexpr float kNumberBase = 8388608.0f;      ///< 2^23: its last mantissa bit is 1
 inline constexpr uint32_t kNumberBits = 0x4b000000u;  ///< the bits of that
 
-/// kNumberBase + (word & mask), as one instruction.
+/// kNumberBase + (word & mask).
 __device__ inline float masked_number(uint32_t word, uint32_t mask) {
-  uint32_t bits = 0;
-  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(bits) : "r"(word), "r"(mask), "r"(kNumberBits));
-  return __uint_as_float(bits);
+  return __uint_as_float(and_or(word, mask, kNumberBits));
 }
 
 /// The scales of a group for a lane's outputs g and g + 8. Fields that are not shifted down to bit

@@ -7,13 +7,9 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/tile.cuh"
+#include "kernels/cuda/instructions.cuh"
 
 namespace llmpq::cuda {
-
-__device__ inline uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
 
 __device__ inline void barrier_init(uint32_t barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
@@ -87,11 +83,6 @@ __device__ inline void cluster_sync() {
       "barrier.cluster.arrive.release.aligned;\n"
       "barrier.cluster.wait.acquire.aligned;" ::
           : "memory");
-}
-
-/// Until the kernel before this one in the stream has ended: this one may have started earlier.
-__device__ inline void wait_for_kernel_before() {
-  asm volatile("griddepcontrol.wait;" ::: "memory");
 }
 
 /// Registers of a warpgroup's threads from here on: some give theirs away, others take them.

@@ -15,46 +15,6 @@
 
 namespace llmpq::cuda {
 
-/// Until here only weights are read, which nothing before it in the stream may still be writing:
-/// the kernel may have started before the one that leaves x ended.
-__device__ inline void wait_for_inputs() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-/// sums += A B, m16n8k16. Turing does it in two halves of k.
-template <typename T>
-__device__ inline void multiply(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0,
-                                uint32_t b1) {
-#if __CUDA_ARCH__ >= 800
-  const float c[4] = {sums[0], sums[1], sums[2], sums[3]};
-  if constexpr (HalfType<T>::kMantissa == 7)
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%10, %11, %12, %13};"
-        : "=f"(sums[0]), "=f"(sums[1]), "=f"(sums[2]), "=f"(sums[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]),
-          "f"(c[2]), "f"(c[3]));
-  else
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%10, %11, %12, %13};"
-        : "=f"(sums[0]), "=f"(sums[1]), "=f"(sums[2]), "=f"(sums[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]),
-          "f"(c[2]), "f"(c[3]));
-#elif __CUDA_ARCH__ >= 750
-  const uint32_t b[2] = {b0, b1};
-#pragma unroll
-  for (int half = 0; half < 2; ++half)
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
-        "{%0, %1, %2, %3};"
-        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-        : "r"(a[2 * half]), "r"(a[2 * half + 1]), "r"(b[half]));
-#endif
-}
-
-/// The loads before this in the program are all under way before one of their values is used.
-__device__ inline void all_loads_begin() { asm volatile("" ::: "memory"); }
-
 /// An entry of a chunk of x, as round_to_fragments has left it. Where there is no such token it
 /// reads another: without branches, several loads are under way at a time.
 struct Fragment {
@@ -124,9 +84,8 @@ __device__ inline void add_group(WeightRing<kFormat, Shape::kTiles, Shape::kStag
     for (int step = 0; step < 2; ++step) {
 #pragma unroll
       for (int r = 0; r < kTiles; ++r) {
-        uint32_t a[4];
-#pragma unroll
-        for (int reg = 0; reg < 4; ++reg) a[reg] = tile[r].template pair<T>(span, step, reg);
+        const auto pair = [&](int reg) { return tile[r].template pair<T>(span, step, reg); };
+        const uint4 a = {pair(0), pair(1), pair(2), pair(3)};
 #pragma unroll
         for (int j = 0; j < kTokenTiles; ++j)
           multiply<T>(group[r][j], a, step == 0 ? b[j].x : b[j].z, step == 0 ? b[j].y : b[j].w);
@@ -168,18 +127,7 @@ __device__ inline bool is_last_piece(const FewRowsTask& task, const Piece& piece
   const unsigned last = static_cast<unsigned>(pieces) - 1;
   unsigned before = 0;
   __syncwarp();  // the other lanes' sums are released and acquired along with this one's
-  if (piece.lane == 0) {
-#if __CUDA_ARCH__ >= 700
-    asm volatile("atom.acq_rel.gpu.global.inc.u32 %0, [%1], %2;"
-                 : "=r"(before)
-                 : "l"(counter), "r"(last)
-                 : "memory");
-#else
-    __threadfence();
-    before = atomicInc(counter, last);
-    __threadfence();
-#endif
-  }
+  if (piece.lane == 0) before = count_up_to(counter, last);
   before = __shfl_sync(0xffffffffu, before, 0);
   __syncwarp();
   return before == last;
@@ -287,7 +235,8 @@ __global__ void __launch_bounds__(32 * Shape::kWarps, resident_blocks<Shape>())
   if (task.ahead > Shape::kStages)
     ask_ahead<kFormat, kTiles>(task, begin + Shape::kStages, min(begin + task.ahead, end),
                                warp * kTiles);
-  wait_for_inputs();
+  // Until here only weights are read, which nothing before it in the stream may still be writing.
+  wait_for_kernel_before();
 
   float sums[kTiles][kTokenTiles][4] = {};
   int set = begin / task.groups, piece_begin = begin, chunk_end = begin;

@@ -7,40 +7,21 @@
 
 namespace llmpq::cuda {
 
-/// 16 bytes of weights to shared memory; they are there after wait_for_stage.
-__device__ inline void copy_16(std::byte* shared, const std::byte* global) {
-#if __CUDA_ARCH__ >= 800
-  const auto to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(global)
-               : "memory");
-#else
-  *reinterpret_cast<uint4*>(shared) = __ldg(reinterpret_cast<const uint4*>(global));
-#endif
-}
-__device__ inline void end_stage() {
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.commit_group;" ::: "memory");
-#endif
-}
 /// Waits until all but the `kLater` newest stages are there, for the whole warp.
 template <int kLater>
 __device__ inline void wait_for_stage() {
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.wait_group %0;" ::"n"(kLater) : "memory");
-#endif
+  wait_for_copies<kLater>();
   __syncwarp();
 }
 
 /// Asks L2 for some bytes; both are multiples of 16. All lanes call it.
 __device__ inline void ask_for(const std::byte* from, int bytes, int lane) {
 #if __CUDA_ARCH__ >= 900
-  if (lane == 0)
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+  if (lane == 0) ask_for_bytes(from, bytes);
 #else
   constexpr int kLine = 128;
 #pragma unroll 1
-  for (int at = kLine * lane; at < bytes; at += 32 * kLine)
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(from + at) : "memory");
+  for (int at = kLine * lane; at < bytes; at += 32 * kLine) ask_for_line(from + at);
 #endif
 }
 
@@ -77,7 +58,8 @@ struct TileRow {
     constexpr int kBytes = LaneTile<kFormat>::kBytes;
 #pragma unroll
     for (int at = 0; at < kBytes; at += 512)
-      if (at + 512 <= kBytes || 16 * lane < kBytes - at) copy_16(to + at + 16 * lane, next + at);
+      if (at + 512 <= kBytes || 16 * lane < kBytes - at)
+        copy_16_bytes_of_line(to + at + 16 * lane, next + at);
     next += kBytes;
   }
 };
@@ -123,7 +105,7 @@ class WeightRing {
         open_rows();
       }
     }
-    end_stage();
+    close_copies();
     at_ = at_ + kStageBytes == kBytes ? 0 : at_ + kStageBytes;
   }
 

@@ -1,5 +1,6 @@
 #include "kernels/cuda/round_inputs.cuh"
 
+#include "kernels/cuda/instructions.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/layout.hpp"
 #include "kernels/cuda/rounding.cuh"
@@ -39,12 +40,11 @@ enum class Order { kRows, kFragments, kSwizzled };
 /// One thread: eight inputs of a token, the t-th eight of a span of a group.
 template <typename T, Order kOrder>
 __global__ void round_kernel(const RoundTask task) {
-#if __CUDA_ARCH__ >= 900
   // x may be the work of a kernel that still runs. When that has ended, weights are not being
   // packed any more: the product's kernel may start and load them; before it reads x it waits for
   // this one.
-  asm volatile("griddepcontrol.wait;\n\tgriddepcontrol.launch_dependents;" ::: "memory");
-#endif
+  wait_for_kernel_before();
+  let_next_kernel_start();
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t token = index / task.eights;
   const int eight = static_cast<int>(index % task.eights);

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 
+#include "kernels/cuda/instructions.cuh"
 #include "kernels/cuda/layout.hpp"
 
 namespace llmpq::cuda {
@@ -34,27 +35,6 @@ LLMPQ_HOST_DEVICE constexpr uint32_t both_halves(float value) {
                             ? bits >> 16
                             : sign | (magnitude - (112u << 23)) >> 13;  // exponent bias 127 to 15
   return half | half << 16;
-}
-
-/// a * b + c in both halves, each rounded once.
-template <typename T>
-__device__ inline uint32_t fma_halves(uint32_t a, uint32_t b, uint32_t c) {
-  uint32_t result = 0;
-  if constexpr (HalfType<T>::kMantissa == 10) {
-    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(c));
-  } else {
-#if __CUDA_ARCH__ >= 800
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(c));
-#endif
-  }
-  return result;
-}
-
-/// (word & mask) ^ flip. Compilers make two instructions of it where both are constants.
-__device__ inline uint32_t and_xor(uint32_t word, uint32_t mask, uint32_t flip) {
-  uint32_t result;
-  asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(result) : "r"(word), "r"(mask), "r"(flip));
-  return result;
 }
 
 /// Two two's complement fields of `bits` bits, at `bit` of both halves of `word`, as two values.
