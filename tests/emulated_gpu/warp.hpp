@@ -1,12 +1,15 @@
 // The emulated GPU as device code sees it: who runs, how threads meet, and where a 32-bit address
 // of shared memory lies. All threads of a grid are fibers of one OS thread: a thread runs until it
-// waits for others, so nothing here needs atomics. The instructions' twins are built on this.
+// waits for others, so nothing here needs atomics. Copies go on beside them (background.hpp). The
+// instructions' twins are built on this.
 #pragma once
 
+#include <any>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <source_location>
+#include <typeindex>
 #include <utility>
 
 namespace llmpq::emulated {
@@ -27,6 +30,9 @@ uint32_t cluster_blocks();
 /// Lets other threads run until predicate() holds. All waiting and nobody able to run is fail().
 /// `what` names it there: "mbarrier".
 void wait_for(const std::function<bool()>& predicate, const char* what = "a condition");
+
+/// 0 .. below - 1 from the seed that also decides the order of threads.
+uint32_t chance(uint32_t below);
 
 /// All threads of the block that have not ended, at the same place in the program.
 void block_barrier(std::source_location where = std::source_location::current());
@@ -52,6 +58,18 @@ uint32_t shared_address(const void* pointer);
 void* shared_memory(uint32_t address, size_t bytes);
 /// mapa: the same place in block `rank` of the cluster.
 uint32_t address_in_block(uint32_t address, uint32_t rank);
+
+enum class Of { kThread, kWarp, kBlock };
+namespace detail {
+std::any& state(Of of, std::type_index type);
+}
+/// A T of the running thread, its warp or its block: T{} at first use, gone with whom it is of.
+template <typename T>
+T& state(Of of) {
+  std::any& mine = detail::state(of, typeid(T));
+  if (!mine.has_value()) mine = T{};
+  return *std::any_cast<T>(&mine);
+}
 
 namespace detail {
 struct Meeting {
