@@ -9,8 +9,9 @@
 namespace llmpq::emulated {
 namespace {
 
-/// Done ones are taken out when one is chosen. A grid's threads are fibers of one OS thread.
-thread_local std::vector<std::shared_ptr<Work>> under_way;
+/// Done ones are taken out when one is chosen. One grid runs at a time; and what is thread-local is
+/// shared memory (shared_memory.hpp).
+std::vector<std::shared_ptr<Work>> under_way;
 
 }  // namespace
 

@@ -1,0 +1,36 @@
+// What the parts of the emulated runtime share: one lock, errors, the device, and how work is
+// queued.
+#pragma once
+
+#include <functional>
+#include <mutex>
+
+#include "cuda_runtime_api.h"
+
+namespace llmpq::emulated {
+
+/// Held by every call of the runtime: one grid runs at a time, whatever thread has launched it.
+std::recursive_mutex& runtime_lock();
+
+/// Remembers an error for cudaGetLastError() and returns it.
+cudaError_t result(cudaError_t error);
+
+/// The made-up device: a number like 90, and what a GPU of that compute capability has.
+/// LLMPQ_EMULATED_GPU chooses it, LLMPQ_EMULATED_SMS the number of SMs.
+struct Device {
+  int compute_capability;
+  int sms;
+  int sm_shared_bytes, block_shared_bytes;
+};
+const Device& device();
+/// Of the module's code, the version that the device runs; 0 if it has none for it.
+int code_version();
+
+/// Queues work on a stream, which may be nullptr: it runs at once, or when somebody waits for it
+/// (LLMPQ_EMULATED_STREAMS=late), or becomes part of the graph that the stream records.
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+/// Whether the calling thread records: then it may not allocate, nor wait.
+bool is_capturing();
+void run_all_streams();
+
+}  // namespace llmpq::emulated
