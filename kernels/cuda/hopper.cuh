@@ -95,14 +95,6 @@ __device__ inline void take_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
-/// How wgmma finds a matrix in shared memory: rows of 128 bytes along k, eight of them after each
-/// other, their 16-byte parts swizzled (part p of row r lies at p ^ r), 1024 bytes to the next
-/// eight. `address` is a multiple of 1024; 16 halves further along k add 2 to the result.
-__device__ inline uint64_t swizzled_matrix(uint32_t address) {
-  return static_cast<uint64_t>((address & 0x3ffff) >> 4) | uint64_t{1} << 16 |
-         uint64_t{1024 >> 4} << 32 | uint64_t{1} << 62;
-}
-
 /// Before products: registers written so far may be read by them.
 __device__ inline void products_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 /// The products issued since the last call become a group.

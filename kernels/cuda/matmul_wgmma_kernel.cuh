@@ -224,6 +224,14 @@ __device__ inline void free_inputs(const Ring& ring, int stage) {
   }
 }
 
+/// How wgmma finds a matrix in shared memory: rows of 128 bytes along k, eight of them after each
+/// other, their 16-byte parts swizzled (part p of row r lies at p ^ r), 1024 bytes to the next
+/// eight. `address` is a multiple of 1024; 16 halves further along k add 2 to the result.
+__device__ inline uint64_t swizzled_matrix(uint32_t address) {
+  return static_cast<uint64_t>((address & 0x3ffff) >> 4) | uint64_t{1} << 16 |
+         uint64_t{1024 >> 4} << 32 | uint64_t{1} << 62;
+}
+
 /// The products of one span, started: x of the span begins at `b`.
 template <typename T, int kSums>
 __device__ inline void start_span(float (&sums)[kSums], uint32_t (&a)[8], uint64_t b) {
