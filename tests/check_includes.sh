@@ -59,8 +59,8 @@ done < <(git grep -lE "^ *# *include *[<\"]($heavy)" -- 'kernels/*.hpp' 'src/*.h
 
 while IFS= read -r file; do
   room=$(echo "$file" | cut -d/ -f2)
-  if [[ -z "$(position "$room")" && ! $room =~ ^(mpi|program|netns|slurm)$ ]]; then
-    offend "$file: tests/ mirrors the rooms, beside mpi/, program/, netns/ and slurm/"
+  if [[ -z "$(position "$room")" && ! $room =~ ^(mpi|program|emulated_gpu|netns|slurm)$ ]]; then
+    offend "$file: tests/ mirrors the rooms, beside mpi/, program/, emulated_gpu/, netns/ and slurm/"
   fi
 done < <(git ls-files 'tests/*_test.cpp')
 
