@@ -315,9 +315,9 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   using Ring = WgmmaRing<kFormat, Shape>;
   const int thread = static_cast<int>(threadIdx.x), loader = thread - Shape::kReaders;
   const bool loads = loader >= 0;
-  const int team = loads ? loader / 32 : thread / kTeamThreads;
+  const int team = loads ? min(loader / 32, Shape::kTeams - 1) : thread / kTeamThreads;
   const Ring ring(dynamic_shared() + team * Ring::kBytes);
-  const bool leads = loads && loader % 32 == 0 && team < Shape::kTeams;
+  const bool leads = loads && loader % 32 == 0 && loader / 32 < Shape::kTeams;
   if (leads) ring.init_barriers();
   sync_cluster<Shape>();
   const int rank = Shape::kCluster == 1 ? 0 : static_cast<int>(cluster_rank());
