@@ -9,18 +9,25 @@
 namespace llmpq::emulated {
 namespace {
 
-/// Done ones are taken out when one is chosen. One grid runs at a time; and what is thread-local is
-/// shared memory (shared_memory.hpp).
+/// In no order; some may have been finished by those who wait for them. One grid runs at a time;
+/// and what is thread-local is shared memory (shared_memory.hpp).
 std::vector<std::shared_ptr<Work>> under_way;
+/// Finished ones are taken out when there are more than so many.
+size_t most = 1024;
 
 }  // namespace
 
 std::shared_ptr<Work> start_work(std::function<void()> run, const std::byte* writes) {
   auto work = std::make_shared<Work>(Work{std::move(run), writes});
-  if (chance(4) == 0)
+  if (chance(4) == 0) {
     finish(*work);
-  else
-    under_way.push_back(work);
+    return work;
+  }
+  under_way.push_back(work);
+  if (under_way.size() > most) {
+    std::erase_if(under_way, [](const auto& other) { return other->done; });
+    most = std::max<size_t>(1024, 2 * under_way.size());
+  }
   return work;
 }
 
@@ -30,10 +37,15 @@ void finish(Work& work) {
 }
 
 bool do_some_work() {
-  std::erase_if(under_way, [](const auto& work) { return work->done; });
-  if (under_way.empty()) return false;
-  finish(*under_way[chance(static_cast<uint32_t>(under_way.size()))]);
-  return true;
+  while (!under_way.empty()) {
+    std::swap(under_way[chance(static_cast<uint32_t>(under_way.size()))], under_way.back());
+    const std::shared_ptr<Work> work = std::move(under_way.back());
+    under_way.pop_back();
+    if (work->done) continue;
+    finish(*work);
+    return true;
+  }
+  return false;
 }
 
 void check_no_work_left(const std::byte* shared, size_t bytes) {

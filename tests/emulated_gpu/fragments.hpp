@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdint>
-#include <vector>
 
 #include "halves.hpp"
 
@@ -21,14 +20,16 @@ float half_of(uint32_t pair, int high) {
   return widened<kType>(static_cast<uint16_t>(pair >> 16 * high));
 }
 
-/// Rows of 16 numbers that are multiplied.
-using Rows16 = std::vector<std::array<float, 16>>;
+/// A of mma.m16n8k16 and wgmma: [row][k].
+using MatrixA = std::array<std::array<float, 16>, 16>;
+/// B of kColumns: [k][column].
+template <int kColumns>
+using MatrixB = std::array<std::array<float, kColumns>, 16>;
 
-/// A of mma.m16n8k16 and wgmma, 16 x 16. Register i: row g + 8 (i % 2), columns 2 t + 8 (i / 2) and
-/// the next.
+/// Register i: row g + 8 (i % 2), columns 2 t + 8 (i / 2) and the next.
 template <Half kType>
-Rows16 matrix_a(const OfLanes<uint32_t, 4>& a) {
-  Rows16 rows(16);
+MatrixA matrix_a(const OfLanes<uint32_t, 4>& a) {
+  MatrixA rows;
   for (int lane = 0; lane < 32; ++lane)
     for (int i = 0; i < 8; ++i)
       rows[lane / 4 + i / 2 % 2 * 8][lane % 4 * 2 + i / 4 * 8 + i % 2] =
@@ -36,29 +37,33 @@ Rows16 matrix_a(const OfLanes<uint32_t, 4>& a) {
   return rows;
 }
 
-/// B of mma.m16n8k16, its 8 columns as rows. Register i: rows 2 t + 8 i and the next, column g.
+/// Register i: rows 2 t + 8 i and the next, column g.
 template <Half kType>
-Rows16 matrix_b(const OfLanes<uint32_t, 2>& b) {
-  Rows16 columns(8);
+MatrixB<8> matrix_b(const OfLanes<uint32_t, 2>& b) {
+  MatrixB<8> rows;
   for (int lane = 0; lane < 32; ++lane)
     for (int i = 0; i < 4; ++i)
-      columns[lane / 4][lane % 4 * 2 + i / 2 * 8 + i % 2] = half_of<kType>(b[lane][i / 2], i % 2);
-  return columns;
+      rows[lane % 4 * 2 + i / 2 * 8 + i % 2][lane / 4] = half_of<kType>(b[lane][i / 2], i % 2);
+  return rows;
 }
 
-/// sums += A B^T of a warp, over inputs [begin, end) of the 16. Lane 4 g + t has at sums[lane]
-/// numbers 4 j + i of row g + 8 (i / 2) and row 8 j + 2 t + i % 2 of b. Products are exact; their
-/// sum is cut once: PTX leaves rounding and order open.
-inline void add_product(const Rows16& a, const Rows16& b, int begin, int end,
-                        float* const (&sums)[32]) {
-  for (int lane = 0; lane < 32; ++lane) {
-    for (size_t i = 0; i < b.size() / 2; ++i) {
-      const auto& x = a[lane / 4 + i / 2 % 2 * 8];
-      const auto& y = b[i / 4 * 8 + lane % 4 * 2 + i % 2];
-      double sum = sums[lane][i];
-      for (int k = begin; k < end; ++k) sum += static_cast<double>(x[k]) * y[k];
-      sums[lane][i] = cut_to_float(sum);
+/// sums += A B of a warp, over inputs [begin, end) of the 16. Lane 4 g + t has at sums[lane]
+/// numbers 4 j + i of row g + 8 (i / 2) and column 8 j + 2 t + i % 2. Products are exact; their sum
+/// is cut once: PTX leaves rounding and order open.
+template <int kColumns>
+void add_product(const MatrixA& a, const MatrixB<kColumns>& b, int begin, int end,
+                 float* const (&sums)[32]) {
+  for (int row = 0; row < 16; ++row) {
+    const auto sum_at = [&](int column) -> float& {
+      return sums[row % 8 * 4 + column % 8 / 2][column / 8 * 4 + row / 8 * 2 + column % 2];
+    };
+    double total[kColumns];
+    for (int column = 0; column < kColumns; ++column) total[column] = sum_at(column);
+    for (int k = begin; k < end; ++k) {
+      const double x = a[row][k];
+      for (int column = 0; column < kColumns; ++column) total[column] += x * b[k][column];
     }
+    for (int column = 0; column < kColumns; ++column) sum_at(column) = cut_to_float(total[column]);
   }
 }
 
@@ -66,8 +71,9 @@ inline void add_product(const Rows16& a, const Rows16& b, int begin, int end,
 template <Half kType, int kStep = 16>
 void multiply_m16n8k16(const OfLanes<uint32_t, 4>& a, const OfLanes<uint32_t, 2>& b,
                        float* const (&sums)[32]) {
-  const Rows16 left = matrix_a<kType>(a), right = matrix_b<kType>(b);
-  for (int k = 0; k < 16; k += kStep) add_product(left, right, k, k + kStep, sums);
+  const MatrixA left = matrix_a<kType>(a);
+  const MatrixB<8> right = matrix_b<kType>(b);
+  for (int k = 0; k < 16; k += kStep) add_product<8>(left, right, k, k + kStep, sums);
 }
 
 /// ldmatrix.x4: rows[i] is row i % 8 of matrix i / 8, eight halves. Lane 4 g + t gets of each

@@ -9,7 +9,7 @@ namespace {
 int number(int i, int j) { return (7 * i + 3 * j + i * j) % 11 - 5; }
 
 template <Half kType>
-uint32_t pair(int low, int high) {
+uint32_t pair(double low, double high) {
   return rounded<kType>(low) | uint32_t{rounded<kType>(high)} << 16;
 }
 

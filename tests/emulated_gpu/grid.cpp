@@ -334,7 +334,7 @@ Meeting* meet(unsigned mask, const void* in, void* out, const char* what) {
     found = std::find_if(list.begin(), list.end(), [](const Pending& p) { return p.mask == 0; });
   if (found == list.end()) found = list.emplace(list.end());
   if (found->mask == 0) *found = {mask, 0, what, {}};
-  if (std::string_view(found->what) != what)
+  if (found->what != what && std::string_view(found->what) != what)
     fail("lanes of a warp meet for different operations, %s and %s", found->what, what);
   found->meeting.in[lane()] = in;
   found->meeting.out[lane()] = out;

@@ -12,7 +12,12 @@ enum class Half { kBf16, kF16 };
 template <Half kType>
 float widened(uint16_t bits) {
   if constexpr (kType == Half::kBf16) return std::bit_cast<float>(uint32_t{bits} << 16);
-  return static_cast<float>(std::bit_cast<_Float16>(bits));
+  const uint32_t sign = uint32_t{bits & 0x8000u} << 16, magnitude = bits & 0x7fffu;
+  if (magnitude >= 0x7c00)  // infinity, NaN
+    return std::bit_cast<float>(sign | 0x7f800000u | magnitude << 13);
+  // exponents begin at -14 instead of -126, for subnormals too
+  const float value = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
 }
 
 /// The number below `value` in magnitude, if it is not a float; an odd last bit then says so: with
@@ -37,12 +42,23 @@ inline double sum_to_odd(double a, double b) {
 
 /// To the nearest, ties to even; NaN is 0x7fff.
 template <Half kType>
-uint16_t rounded(double value) {
+uint16_t rounded(float value) {
   if (std::isnan(value)) return 0x7fff;
-  const float odd = rounded_to_odd(value);
-  if constexpr (kType == Half::kF16) return std::bit_cast<uint16_t>(static_cast<_Float16>(odd));
-  const auto bits = std::bit_cast<uint32_t>(odd);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if constexpr (kType == Half::kBf16)
+    return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  const uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+  if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // 65520 and more
+  if (magnitude < 0x38800000u) {  // below 2^-14: a multiple of 2^-24, which adding 0.5 rounds to
+    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(sum) - 0x3f000000u));
+  }
+  const uint32_t rebased = magnitude - (112u << 23);
+  return static_cast<uint16_t>(sign | (rebased + 0xfff + (rebased >> 13 & 1)) >> 13);
+}
+template <Half kType>
+uint16_t rounded(double value) {
+  return rounded<kType>(rounded_to_odd(value));
 }
 
 /// fma.rn.bf16x2 and fma.rn.f16x2: a * b + c in both halves, each rounded once.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <deque>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -18,7 +19,7 @@ constexpr uint32_t kHidden = 0x7fc0dead;  ///< instead of sums under way: a NaN 
 struct Product {
   LaneProduct lanes[kLanes];
   OfLanes<uint32_t, 4> a;  ///< as the registers were at the beginning
-  Rows16 b;                ///< empty: shared memory is read at the end
+  std::function<void(float* const (&sums)[kLanes])> multiply;
 };
 
 /// The values of hidden sums.
@@ -60,17 +61,31 @@ void check_same_in_warps(const LaneProduct& lane) {
   }
 }
 
-template <Half kType>
-Rows16 read_b(const LaneProduct& lane) {
-  const auto descriptor = MatrixDescriptor::of(lane.descriptor);
+/// sums += A B with what is in shared memory at the moment of the call of this, or of the result.
+template <Half kType, int kColumns>
+std::function<void(float* const (&)[kLanes])> product_of(const Product& product, bool at_once) {
+  const auto descriptor = MatrixDescriptor::of(product.lanes[0].descriptor);
   if (const char* error = descriptor.check()) fail("wgmma: %s", error);
-  return read_matrix<kType>(descriptor, lane.count * 2, [](uint32_t address) {
-    return shared_memory(address_in_block(address, cluster_rank()), 16);
-  });
+  const auto read_b = [descriptor] {
+    return read_matrix<kType, kColumns>(descriptor, [](uint32_t address) {
+      return shared_memory(address_in_block(address, cluster_rank()), 16);
+    });
+  };
+  const MatrixA a = matrix_a<kType>(product.a);
+  if (at_once)
+    return [a, b = read_b()](float* const(&sums)[kLanes]) {
+      add_product<kColumns>(a, b, 0, 16, sums);
+    };
+  return
+      [a, read_b](float* const(&sums)[kLanes]) { add_product<kColumns>(a, read_b(), 0, 16, sums); };
 }
 
-Rows16 read_b_as_its_type(const LaneProduct& lane) {
-  return lane.type == Half::kBf16 ? read_b<Half::kBf16>(lane) : read_b<Half::kF16>(lane);
+template <Half kType>
+std::function<void(float* const (&)[kLanes])> product_of(const Product& product) {
+  const bool at_once = chance(2) == 0;
+  if (product.lanes[0].count == 64) return product_of<kType, 128>(product, at_once);
+  if (product.lanes[0].count == 128) return product_of<kType, 256>(product, at_once);
+  fail("wgmma: products with %d sums of a thread are not emulated", product.lanes[0].count);
 }
 
 /// Takes the sums' values out of the registers, unless an earlier product has them.
@@ -102,12 +117,9 @@ void finish(WarpProducts& warp, const Product& product) {
   check_untouched(product);
   const auto held = warp.hidden.find(product.lanes[0].sums);
   HiddenSums& hidden = held->second;
-  const Rows16 b = product.b.empty() ? read_b_as_its_type(product.lanes[0]) : product.b;
-  const Rows16 a = product.lanes[0].type == Half::kBf16 ? matrix_a<Half::kBf16>(product.a)
-                                                        : matrix_a<Half::kF16>(product.a);
   float* sums[kLanes];
   for (int i = 0; i < kLanes; ++i) sums[i] = hidden.of_lane[i].data();
-  add_product(a, b, 0, 16, sums);
+  product.multiply(sums);
   if (--hidden.products > 0) return;
   for (int i = 0; i < kLanes; ++i)
     std::copy(hidden.of_lane[i].begin(), hidden.of_lane[i].end(), product.lanes[i].sums);
@@ -159,8 +171,8 @@ void start_product(const LaneProduct& mine) {
           product.lanes[i] = *lanes[i];
           std::copy_n(lanes[i]->a, 4, product.a[i]);
         }
-        const Rows16 now = read_b_as_its_type(*lanes[0]);
-        if (chance(2) == 0) product.b = now;
+        product.multiply = product.lanes[0].type == Half::kBf16 ? product_of<Half::kBf16>(product)
+                                                                : product_of<Half::kF16>(product);
         hide_sums(warp, product);
       },
       "wgmma");

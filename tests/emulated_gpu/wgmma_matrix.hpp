@@ -3,7 +3,6 @@
 // knows of threads.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "fragments.hpp"
@@ -40,15 +39,15 @@ struct MatrixDescriptor {
   }
 };
 
-/// The matrix, `rows` x 16. read(address) is where 16 bytes of shared memory lie.
-template <Half kType, typename Read>
-Rows16 read_matrix(const MatrixDescriptor& descriptor, int rows, Read read) {
-  Rows16 result(static_cast<size_t>(rows));
-  for (int row = 0; row < rows; ++row)
+/// The matrix; its rows in memory are columns of the product. read(address) is where 16 bytes of
+/// shared memory lie.
+template <Half kType, int kColumns, typename Read>
+MatrixB<kColumns> read_matrix(const MatrixDescriptor& descriptor, Read read) {
+  MatrixB<kColumns> result;
+  for (int row = 0; row < kColumns; ++row)
     for (int part = 0; part < 2; ++part) {
       const auto* halves = static_cast<const uint16_t*>(read(descriptor.part_address(row, part)));
-      for (int i = 0; i < 8; ++i)
-        result[static_cast<size_t>(row)][8 * part + i] = widened<kType>(halves[i]);
+      for (int i = 0; i < 8; ++i) result[8 * part + i][row] = widened<kType>(halves[i]);
     }
   return result;
 }

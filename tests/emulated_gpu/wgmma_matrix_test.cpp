@@ -17,7 +17,7 @@ TEST(EmulatedWgmmaMatrix, PartsAreSwizzledBy128Bytes) {
   alignas(1024) uint8_t memory[kAt + kRows * 128];
   for (int row = 0; row < kRows; ++row)  // number 100 row + k of a row of 64 halves
     for (int k = 0; k < 64; ++k) {
-      const uint16_t half = rounded<Half::kF16>(100 * row + k);
+      const uint16_t half = rounded<Half::kF16>(100.0 * row + k);
       const int part = k / 8 ^ row % 8;
       std::memcpy(memory + kAt + 128 * row + 16 * part + k % 8 * 2, &half, 2);
     }
@@ -25,11 +25,10 @@ TEST(EmulatedWgmmaMatrix, PartsAreSwizzledBy128Bytes) {
   for (uint32_t step = 0; step < 4; ++step) {  // 16 halves further along k: 32 bytes
     const auto mine = MatrixDescriptor::of(descriptor(kAt, 1024, 1) + 2 * step);
     ASSERT_EQ(mine.check(), nullptr);
-    const Rows16 rows = read_matrix<Half::kF16>(mine, kRows, read);
+    const auto matrix = read_matrix<Half::kF16, kRows>(mine, read);
     for (int row = 0; row < kRows; ++row)
       for (int k = 0; k < 16; ++k)
-        EXPECT_EQ(rows[static_cast<size_t>(row)][static_cast<size_t>(k)],
-                  static_cast<float>(100 * row + static_cast<int>(16 * step) + k));
+        EXPECT_EQ(matrix[k][row], static_cast<float>(100 * row + static_cast<int>(16 * step) + k));
   }
 }
 

@@ -4,16 +4,14 @@
 #include <cstdint>
 
 #include "cuda_runtime.h"
+#include "halves.hpp"
 
 struct __nv_bfloat16 {
   unsigned short bits = 0;
   __nv_bfloat16() = default;
-  __nv_bfloat16(float value) {
-    const uint32_t all = __float_as_uint(value);
-    const bool is_nan = (all & 0x7fffffffu) > 0x7f800000u;
-    bits = is_nan ? 0x7fff : static_cast<unsigned short>((all + 0x7fffu + (all >> 16 & 1)) >> 16);
-  }
-  operator float() const { return __uint_as_float(static_cast<uint32_t>(bits) << 16); }
+  __nv_bfloat16(float value)
+      : bits(llmpq::emulated::rounded<llmpq::emulated::Half::kBf16>(value)) {}
+  operator float() const { return llmpq::emulated::widened<llmpq::emulated::Half::kBf16>(bits); }
 };
 struct alignas(4) __nv_bfloat162 {
   __nv_bfloat16 x, y;
