@@ -50,6 +50,7 @@ int find_static_memory(dl_phdr_info* library, size_t, void* result) {
 const StaticMemory& static_memory() {
   static const StaticMemory found = [] {
     StaticMemory result;
+    *const_cast<volatile std::byte*>(marker) = {};  // it is there from its first use on
     if (dl_iterate_phdr(find_static_memory, &result) == 0) fail("the module does not find itself");
     return result;
   }();
