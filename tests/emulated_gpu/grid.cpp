@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <any>
+#include <array>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <deque>
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <typeindex>
 #include <utility>
 #include <vector>
@@ -61,7 +62,7 @@ struct Pending {
 };
 
 struct Warp {
-  std::deque<Pending> pending;  ///< those with a mask; the others are free
+  std::array<Pending, 4> pending;  ///< those with a mask; the others are free
   States states;
 };
 
@@ -96,21 +97,10 @@ struct Group {
 
 Group group;
 Thread* running = nullptr;
-Thread* handed_over = nullptr;  ///< what the scheduler runs next
-std::vector<Worker*> idle;      ///< they live on: a stack is not made again for each thread
-
-void run_now(Thread& thread) {
-  running = &thread;
-  threadIdx = thread.index;
-  blockIdx = thread.block->index;
-}
+Worker* caller = nullptr;   ///< who has launched the grid
+std::vector<Worker*> idle;  ///< they live on: a stack is not made again for each thread
 
 void make_ready(Thread* thread) { group.ready.push_back(thread); }
-
-void suspend(const char* what) {
-  running->waits_for = what;
-  running->worker->yield();
-}
 
 // ---- who is next ----
 
@@ -152,13 +142,40 @@ bool look_at_waiting() {
 /// The thread that runs next; nullptr if all have ended.
 Thread* choose() {
   if (group.alive == 0) return nullptr;
-  if (chance(16) == 0) do_some_work();
-  if (!group.waiting.empty() && chance(16) == 0) look_at_waiting();
+  const uint32_t luck = chance(32);
+  if (luck < 2) do_some_work();
+  if (luck == 2) look_at_waiting();
   for (;;) {
     if (Thread* const next = take_ready()) return next;
     if (look_at_waiting()) continue;
     if (!do_some_work()) fail_all_wait();
   }
+}
+
+// ---- threads ----
+
+Worker* take_worker();
+
+void run_now(Thread& thread) {
+  running = &thread;
+  threadIdx = thread.index;
+  blockIdx = thread.block->index;
+}
+
+/// Goes on with a thread, from a worker that is not its own; nullptr is the end of the group.
+void switch_to(Worker& from, Thread* next) {
+  if (next == nullptr) return from.switch_to(*caller);
+  if (next->worker == nullptr) next->worker = take_worker();
+  run_now(*next);
+  from.switch_to(*next->worker);
+}
+
+/// The running thread waits until it is made ready.
+void suspend(const char* what) {
+  Thread* const self = running;
+  self->waits_for = what;
+  Thread* const next = choose();
+  if (next != self) switch_to(*self->worker, next);
 }
 
 // ---- barriers ----
@@ -171,11 +188,15 @@ void open_if_complete(Barrier& barrier, int alive) {
   barrier.waiting.clear();
 }
 
+bool same_place(const std::source_location& a, const std::source_location& b) {
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
+}
+
 int wait_at(Barrier& barrier, int alive, int value, std::source_location where, const char* what) {
   const bool is_first = barrier.waiting.empty();
   if (is_first) barrier.where = where;
-  if (barrier.where.line() != where.line() || barrier.where.column() != where.column() ||
-      std::string_view(barrier.where.file_name()) != where.file_name())
+  if (!same_place(barrier.where, where))
     fail("threads meet at different barriers: %s:%u and %s:%u", barrier.where.file_name(),
          barrier.where.line(), where.file_name(), where.line());
   barrier.sum += value;
@@ -185,7 +206,7 @@ int wait_at(Barrier& barrier, int alive, int value, std::source_location where, 
   return barrier.last_sum;
 }
 
-// ---- threads ----
+// ---- their ends ----
 
 void end_thread() {
   Thread& thread = *running;
@@ -211,9 +232,8 @@ void run_threads(Worker* self) {
       run_now(*next);
       continue;
     }
-    handed_over = next;
     idle.push_back(self);
-    self->yield();
+    switch_to(*self, next);
   }
 }
 
@@ -260,13 +280,7 @@ void run_group(uint3 first) {
   for (Block& block : group.blocks)
     for (const uint32_t i : ordered(static_cast<uint32_t>(block.threads.size())))
       make_ready(&block.threads[i]);
-  handed_over = nullptr;
-  while (group.alive > 0) {
-    Thread* const next = handed_over != nullptr ? std::exchange(handed_over, nullptr) : choose();
-    run_now(*next);
-    if (next->worker == nullptr) next->worker = take_worker();
-    next->worker->resume();
-  }
+  switch_to(*caller, choose());
   running = nullptr;
   close_shared_memory();
 }
@@ -274,6 +288,8 @@ void run_group(uint3 first) {
 }  // namespace
 
 void run_grid(const Launch& launch) {
+  Worker here;
+  caller = &here;
   group.launch = &launch;
   blockDim = launch.threads;
   gridDim = launch.blocks;
@@ -315,6 +331,20 @@ void cluster_barrier(std::source_location where) {
   wait_at(group.barrier, group.alive, 0, where, "the cluster's barrier");
 }
 
+namespace {
+
+/// Where lanes of this mask wait, or else a free place.
+Pending* find_pending(std::array<Pending, 4>& list, unsigned mask) {
+  Pending* free = nullptr;
+  for (Pending& pending : list) {
+    if (pending.mask == mask) return &pending;
+    if (pending.mask == 0 && free == nullptr) free = &pending;
+  }
+  return free;
+}
+
+}  // namespace
+
 namespace detail {
 
 std::any& state(Of of, std::type_index type) {
@@ -327,14 +357,12 @@ std::any& state(Of of, std::type_index type) {
 Meeting* meet(unsigned mask, const void* in, void* out, const char* what) {
   const unsigned mine = 1u << lane();
   if ((mask & mine) == 0) fail("%s: lane %d is not in its own mask %#x", what, lane(), mask);
-  std::deque<Pending>& list = running->block->warps[static_cast<size_t>(warp())].pending;
-  auto found =
-      std::find_if(list.begin(), list.end(), [&](const Pending& p) { return p.mask == mask; });
-  if (found == list.end())
-    found = std::find_if(list.begin(), list.end(), [](const Pending& p) { return p.mask == 0; });
-  if (found == list.end()) found = list.emplace(list.end());
-  if (found->mask == 0) *found = {mask, 0, what, {}};
-  if (found->what != what && std::string_view(found->what) != what)
+  auto& list = running->block->warps[static_cast<size_t>(warp())].pending;
+  Pending* const found = find_pending(list, mask);
+  if (found == nullptr) fail("%s: lanes of a warp wait with too many different masks", what);
+  if (found->mask == 0)
+    found->mask = mask, found->arrived = 0, found->what = what, found->meeting = {};
+  if (found->what != what && std::strcmp(found->what, what) != 0)
     fail("lanes of a warp meet for different operations, %s and %s", found->what, what);
   found->meeting.in[lane()] = in;
   found->meeting.out[lane()] = out;

@@ -18,13 +18,8 @@ namespace {
 
 constexpr size_t kStackBytes = 256 << 10;
 
-/// Stacks begin at different places of their pages: frames of threads that run in turns would all
-/// take the same few lines of the cache.
-size_t next_offset() {
-  static size_t made = 0;
-  constexpr size_t kOffsets = 32, kStep = 128;
-  return made++ % kOffsets * kStep;
-}
+/// Who is left by the switch that is going on.
+Worker* left = nullptr;
 
 }  // namespace
 
@@ -33,32 +28,25 @@ Worker::Worker(std::function<void()> work) {
   const boost::context::stack_context stack = allocator.allocate();
   size_ = stack.size;
   bottom_ = static_cast<const char*>(stack.sp) - stack.size;
-  const size_t offset = next_offset();
-  void* const top = static_cast<char*>(stack.sp) - offset;
-  inside_ = boost::context::fiber(
-      std::allocator_arg, boost::context::preallocated(top, stack.size - offset, stack), allocator,
-      [this, work = std::move(work)](boost::context::fiber&& outside) {
-        outside_ = std::move(outside);
+  here_ = boost::context::fiber(
+      std::allocator_arg, boost::context::preallocated(stack.sp, stack.size, stack), allocator,
+      [this, work = std::move(work)](boost::context::fiber&& none) {
         entered();
         work();
-        return std::move(outside_);
+        return std::move(none);
       });
 }
 
-void Worker::entered() {
-  __sanitizer_finish_switch_fiber(inside_frames_, &outside_bottom_, &outside_size_);
-}
+/// The one that was left is the only one whose stack may not be known: that of the caller.
+void Worker::entered() { __sanitizer_finish_switch_fiber(frames_, &left->bottom_, &left->size_); }
 
-void Worker::resume() {
-  void* frames = nullptr;
-  __sanitizer_start_switch_fiber(&frames, bottom_, size_);
-  inside_ = std::move(inside_).resume();
-  __sanitizer_finish_switch_fiber(frames, nullptr, nullptr);
-}
-
-void Worker::yield() {
-  __sanitizer_start_switch_fiber(&inside_frames_, outside_bottom_, outside_size_);
-  outside_ = std::move(outside_).resume();
+void Worker::switch_to(Worker& next) {
+  left = this;
+  __sanitizer_start_switch_fiber(&frames_, next.bottom_, next.size_);
+  std::move(next.here_).resume_with([this](boost::context::fiber&& here) {
+    here_ = std::move(here);
+    return boost::context::fiber();
+  });
   entered();
 }
 

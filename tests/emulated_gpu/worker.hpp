@@ -1,4 +1,4 @@
-// A fiber that runs one emulated thread after the other: a stack, and the switches to it and back.
+// A stack that runs one emulated thread after the other, and the switch from one to another.
 #pragma once
 
 #include <boost/context/fiber.hpp>
@@ -9,22 +9,24 @@ namespace llmpq::emulated {
 
 class Worker {
  public:
-  /// `work` is called at the first resume() and must not return.
+  /// Stands for the stack that calls.
+  Worker() = default;
+  /// `work` runs from the first switch on, and must not return.
   explicit Worker(std::function<void()> work);
-  /// From outside: goes on inside, until yield().
-  void resume();
-  /// From inside: goes on behind resume().
-  void yield();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// Called on this one's stack: goes on where `next` is. Returns when somebody switches back.
+  void switch_to(Worker& next);
 
  private:
   void entered();
 
-  boost::context::fiber inside_, outside_;
-  // What AddressSanitizer wants to know about both stacks.
+  boost::context::fiber here_;  ///< where it goes on, when another one runs
+  // What AddressSanitizer wants to know of the stack.
   const void* bottom_ = nullptr;
-  const void* outside_bottom_ = nullptr;
-  size_t size_ = 0, outside_size_ = 0;
-  void* inside_frames_ = nullptr;
+  size_t size_ = 0;
+  void* frames_ = nullptr;
 };
 
 }  // namespace llmpq::emulated
