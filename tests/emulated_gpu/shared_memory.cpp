@@ -43,7 +43,8 @@ int find_static_memory(dl_phdr_info* library, size_t, void* result) {
   }
   if (!is_module) return 0;
   const auto* const begin = static_cast<const std::byte*>(library->dlpi_tls_data);
-  *static_cast<StaticMemory*>(result) = {begin - marker, bytes};
+  const auto from_marker = reinterpret_cast<intptr_t>(begin) - reinterpret_cast<intptr_t>(marker);
+  *static_cast<StaticMemory*>(result) = {from_marker, bytes};
   return 1;
 }
 
@@ -57,7 +58,11 @@ const StaticMemory& static_memory() {
   return found;
 }
 
-std::byte* static_begin() { return marker + static_memory().from_marker; }
+/// By integers: pointers must not leave the marker.
+std::byte* static_begin() {
+  const auto at = static_cast<intptr_t>(reinterpret_cast<uintptr_t>(marker));
+  return reinterpret_cast<std::byte*>(at + static_memory().from_marker);
+}
 
 struct DynamicMemory {
   std::byte* buffers[kMostClusterBlocks] = {};
