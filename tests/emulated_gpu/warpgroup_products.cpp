@@ -66,11 +66,11 @@ template <Half kType, int kColumns>
 std::function<void(float* const (&)[kLanes])> product_of(const Product& product, bool at_once) {
   const auto descriptor = MatrixDescriptor::of(product.lanes[0].descriptor);
   if (const char* error = descriptor.check()) fail("wgmma: %s", error);
-  const auto read_b = [descriptor] {
-    return read_matrix<kType, kColumns>(descriptor, [](uint32_t address) {
-      return shared_memory(address_in_block(address, cluster_rank()), 16);
-    });
+  const auto read = [](uint32_t address) {
+    return shared_memory(address_in_block(address, cluster_rank()), 16);
   };
+  for (const int part : {0, 1}) read(descriptor.part_address(kColumns - 1, part));
+  const auto read_b = [=] { return read_matrix<kType, kColumns>(descriptor, read); };
   const MatrixA a = matrix_a<kType>(product.a);
   if (at_once)
     return [a, b = read_b()](float* const(&sums)[kLanes]) {
