@@ -4,7 +4,8 @@
 program_packages=(g++ cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libhdf5-dev
   libboost-log-dev nlohmann-json3-dev libfmt-dev libpcre2-dev libutf8proc-dev
   libxxhash-dev libcli11-dev libhwloc-dev)
-test_packages=(libgtest-dev libgmock-dev python3 python3-h5py hdf5-tools environment-modules)
+test_packages=(libgtest-dev libgmock-dev libboost-context-dev python3 python3-h5py hdf5-tools
+  environment-modules)
 # A Slurm for the tests of slurm/; tests/run.sh says when.
 slurm_packages=(slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libpmix2 iproute2)
 fuzz_packages=(clang-16 libclang-rt-16-dev)
