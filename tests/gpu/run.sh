@@ -7,6 +7,8 @@
 # together have one, too, so that the report is always whole. The last line is
 # `N passed, N failed, N skipped`; exit 0 only if nothing failed, 3 where there is no GPU.
 #   LLMPQ_GPU_DRYRUN=1        the same on the CPU, small, to try out the scripts
+#   LLMPQ_GPU_EMULATED=1      as small, on an emulated GPU (tests/emulated_gpu): those sections that
+#                             are not about speed; DIR is a build folder
 #   LLMPQ_GPU_SLOWER=2        doubles the time limits
 #   LLMPQ_GPU_SECONDS=570     for all sections together
 #   LLMPQ_SANITIZER_FILTER    --gtest_filter under compute-sanitizer
@@ -15,10 +17,9 @@ set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 all_sections=(info tests products profile links racecheck moe tiny counters dummy sanitizer bench)
+emulated_sections=(profile links moe tiny)
 declare -A limit_s=([info]=20 [tests]=70 [products]=100 [profile]=90 [links]=30 [racecheck]=80 [moe]=30
   [tiny]=60 [counters]=70 [dummy]=130 [sanitizer]=70 [bench]=50)
-most_s=$((${LLMPQ_GPU_SECONDS:-570} * ${LLMPQ_GPU_SLOWER:-1}))
-
 usage() {
   echo "usage: tests/gpu/run.sh DIR [--out FOLDER] [${all_sections[*]}]" >&2
   exit 2
@@ -34,14 +35,21 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -d "$dir" ] || usage
+title="llmpq on a GPU" made_up=0 slower=${LLMPQ_GPU_SLOWER:-1}
+if [ "${LLMPQ_GPU_DRYRUN:-0}" = 1 ]; then title="llmpq on a CPU: a dry run" made_up=1; fi
+if [ "${LLMPQ_GPU_EMULATED:-0}" = 1 ]; then
+  title="llmpq on an emulated GPU, not on a GPU" made_up=1 slower=${LLMPQ_GPU_SLOWER:-8}
+  all_sections=("${emulated_sections[@]}")
+fi
 [ "${#sections[@]}" -gt 0 ] || sections=("${all_sections[@]}")
 for section in "${sections[@]}"; do [ -n "${limit_s[$section]:-}" ] || usage; done
-if [ "${LLMPQ_GPU_DRYRUN:-0}" != 1 ] && [ ! -e /dev/nvidiactl ] && ! nvidia-smi -L >/dev/null 2>&1; then
+if [ "$made_up" = 0 ] && [ ! -e /dev/nvidiactl ] && ! nvidia-smi -L >/dev/null 2>&1; then
   echo "There is no GPU here: neither /dev/nvidiactl nor an answer of nvidia-smi. Nothing was run;" \
-    "LLMPQ_GPU_DRYRUN=1 tries out the scripts on the CPU." >&2
+    "LLMPQ_GPU_EMULATED=1 and LLMPQ_GPU_DRYRUN=1 try it out on the CPU." >&2
   exit 3
 fi
 
+most_s=$((${LLMPQ_GPU_SECONDS:-570} * slower))
 mkdir -p "$out"
 export LLMPQ_RUN_DIR LLMPQ_RUN_OUT
 LLMPQ_RUN_DIR=$(cd "$dir" && pwd)
@@ -54,7 +62,7 @@ say() { echo "$@" | tee -a "$report"; }
 # One section in a process of its own; its standard output is its part of the report.
 run_section() {
   local section=$1 began=$SECONDS status=0 log=$LLMPQ_RUN_OUT/$1.log
-  local limit=$((${limit_s[$1]} * ${LLMPQ_GPU_SLOWER:-1})) left=$((most_s - SECONDS))
+  local limit=$((${limit_s[$1]} * slower)) left=$((most_s - SECONDS))
   say && say "## $section" && say
   if [ "$left" -lt 10 ]; then
     echo "skipped $section: no time is left of $most_s s" >>"$results"
@@ -75,12 +83,11 @@ run_section() {
   say && say "($((SECONDS - began)) s)"
 }
 
-say "# llmpq on a GPU"
+say "# $title"
 say
 gpu=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null |
   sed 's/, /, driver /' | paste -sd';')
-say "$(date -u '+%Y-%m-%d %H:%M UTC'), $(hostname), $(nproc) CPUs, ${gpu:-no nvidia-smi}" \
-  "${LLMPQ_GPU_DRYRUN:+(dry run)}"
+say "$(date -u '+%Y-%m-%d %H:%M UTC'), $(hostname), $(nproc) CPUs, ${gpu:-no nvidia-smi}"
 for section in "${sections[@]}"; do run_section "$section"; done
 
 count() { grep -c "^$1 " "$results"; }

@@ -3,7 +3,9 @@
 set -uo pipefail
 
 dir=$LLMPQ_RUN_DIR out=$LLMPQ_RUN_OUT
-dry=${LLMPQ_GPU_DRYRUN:-0}
+dry=${LLMPQ_GPU_DRYRUN:-0} emulated=${LLMPQ_GPU_EMULATED:-0}
+# Sizes for a CPU, which computes what a GPU should.
+small=$((dry | emulated))
 data=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../../data" 2>/dev/null && pwd)
 if [ -d "$dir/data" ]; then data=$dir/data; fi
 gpu_backend=cuda share=(--share-gpu)
@@ -17,6 +19,7 @@ if [ ! -x "$dir/run.sh" ]; then
   launcher=()
   export LLMPQ_CUDA_MODULE=$dir/src/libllmpq_cuda.so
 fi
+if [ "$emulated" = 1 ]; then export LLMPQ_CUDA_MODULE=$dir/tests/emulated_gpu/libllmpq_cuda_emulated.so; fi
 
 # Where a program is: flat in a bundle, in its room's folder in a build.
 program() {

@@ -7,12 +7,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 layers=${LLMPQ_DUMMY_LAYERS:-0} prompt_tokens=512 new_tokens=64 batch=32
 runs=${LLMPQ_DUMMY_RUNS:-}
-if [ "$dry" = 1 ]; then layers=2 prompt_tokens=24 new_tokens=4 batch=2; fi
+if [ "$small" = 1 ]; then layers=2 prompt_tokens=24 new_tokens=4 batch=2; fi
 if [ -z "$runs" ]; then
   for format in w4 bf16 w8 w3; do runs+=" llama-3.1-8b:$format:1"; done
   runs+=" qwen2.5-14b:w4:1 qwen2.5-14b:bf16:1 llama-3.1-8b:w4:3 qwen2.5-14b:w4:3"
 fi
-if [ "$dry" = 1 ]; then runs="llama-3.1-8b:w4:1 qwen2.5-14b:bf16:3"; fi
+if [ "$small" = 1 ]; then runs="llama-3.1-8b:w4:1 qwen2.5-14b:bf16:3"; fi
 
 # make_prompts: three batches of prompts of random tokens, so that three ranks have one each.
 make_prompts() {
@@ -33,7 +33,7 @@ make_shape() {
   mkdir -p "$out/shapes/$1"
   local edit=()
   if [ "$layers" != 0 ]; then edit+=(-e "s/\"num_hidden_layers\": [0-9]*/\"num_hidden_layers\": $layers/"); fi
-  if [ "$dry" = 1 ]; then edit+=(-e 's/"vocab_size": [0-9]*/"vocab_size": 4096/' -e '/_token_id"/d'); fi
+  if [ "$small" = 1 ]; then edit+=(-e 's/"vocab_size": [0-9]*/"vocab_size": 4096/' -e '/_token_id"/d'); fi
   sed "${edit[@]}" -e '' "$data/shapes/$1/config.json" >"$out/shapes/$1/config.json"
 }
 

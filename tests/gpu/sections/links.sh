@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/texts.sh"
 
 model=$data/tiny
 rows=0:32 tokens=16
-if [ "$dry" = 1 ]; then rows=0:4 tokens=4; fi
+if [ "$small" = 1 ]; then rows=0:4 tokens=4; fi
 # Steps of up to 64 rows: then it cannot show how the work was cut.
 cut=(--format w4 --backend "$gpu_backend" --prefill-tokens 64 --decode-batch 32 --mix separated)
 flags=("${cut[@]}" --layers-per-stage 4,4 --strategy manual "${share[@]}")

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/texts.sh"
 
 model=$out/moe
 rows=0:16 tokens=4 text_bytes=20000
-if [ "$dry" = 1 ]; then rows=0:4 text_bytes=4000; fi
+if [ "$small" = 1 ]; then rows=0:4 text_bytes=4000; fi
 
 mkdir -p "$model"
 cp "$data/tiny/tokenizer.json" "$data/tiny/tokenizer_config.json" "$model/"

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/texts.sh"
 
 model=$data/tiny
 rows=0:64 tokens=32 text_bytes=60000
-if [ "$dry" = 1 ]; then rows=0:8 tokens=8 text_bytes=8000; fi
+if [ "$small" = 1 ]; then rows=0:8 tokens=8 text_bytes=8000; fi
 mixed=$gpu_backend,cpu
 
 echo "Texts of rows $rows, $tokens tokens, greedy, inputs of products in bf16 on both; equal rows:"
@@ -26,12 +26,14 @@ for format in bf16 w4; do
 done
 
 # Each of three ranks on a part of the SMs and of the memory: another plan, the same texts.
+part=sms=40,memory=6GiB
+if [ "$emulated" = 1 ]; then part=sms=8,memory=2GiB; fi
 if [ "$dry" != 1 ]; then
   generate tiny_part_w4 3 --format w4 --activation-dtype bf16 --backend cuda "${share[@]}" \
-    --emulate sms=40,memory=6GiB
+    --emulate "$part"
   expect_same tiny_gpu_w4 tiny_part_w4 50
   echo
-  echo "With \`--emulate sms=40,memory=6GiB\` on each of 3 ranks: $(same tiny_gpu_w4 tiny_part_w4) of the rows are those of 1 rank."
+  echo "With \`--emulate $part\` on each of 3 ranks: $(same tiny_gpu_w4 tiny_part_w4) of the rows are those of 1 rank."
 fi
 
 head -c "$text_bytes" "$model/heldout.txt" >"$out/heldout.txt"
