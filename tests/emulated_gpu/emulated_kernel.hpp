@@ -16,7 +16,7 @@ struct KernelShape {
 /// One cluster of blocks, or one block; every thread calls `body`.
 inline void run_kernel(const KernelShape& shape, std::function<void()> body) {
   run_grid({shape.cluster_blocks, shape.threads, shape.cluster_blocks, shape.shared_bytes, nullptr,
-            std::move(body)});
+            false, std::move(body)});
 }
 
 /// Of the running block's shared memory, counted in T.

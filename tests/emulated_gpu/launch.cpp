@@ -1,5 +1,6 @@
 // Launches: what CUDA checks of them, and the attributes of kernels.
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "grid.hpp"
@@ -23,6 +24,8 @@ cudaError_t read_attributes(const cudaLaunchConfig_t& config, Launch& launch) {
   for (unsigned i = 0; i < config.numAttrs; ++i) {
     const cudaLaunchAttribute& attribute = config.attrs[i];
     if (code_version() < 90) return cudaErrorNotSupported;
+    if (attribute.id == cudaLaunchAttributeProgrammaticStreamSerialization)
+      launch.early = attribute.val.programmaticStreamSerializationAllowed != 0;
     if (attribute.id != cudaLaunchAttributeClusterDimension) continue;
     launch.cluster_blocks = attribute.val.clusterDim.x;
     if (launch.cluster_blocks < 1 || launch.cluster_blocks > kMostClusterBlocks ||
@@ -52,11 +55,11 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, size_t 
   const std::lock_guard lock(runtime_lock());
   if (code_version() == 0) return result(cudaErrorNoKernelImageForDevice);
   if (parameter_bytes > kMostParameterBytes) return result(cudaErrorInvalidValue);
-  Launch launch{config.gridDim, config.blockDim, 1, config.dynamicSmemBytes, kernel, {}};
+  Launch launch{config.gridDim, config.blockDim, 1, config.dynamicSmemBytes, kernel, false, {}};
   if (const cudaError_t status = read_attributes(config, launch)) return result(status);
   if (const cudaError_t status = check(launch)) return result(status);
   launch.body = std::move(body);
-  return enqueue(config.stream, [launch = std::move(launch)] { run_grid(launch); });
+  return enqueue(config.stream, std::make_shared<const Launch>(std::move(launch)));
 }
 
 cudaError_t get_attributes(cudaFuncAttributes* attributes, const void*) {

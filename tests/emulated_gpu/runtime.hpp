@@ -3,9 +3,11 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <mutex>
 
 #include "cuda_runtime_api.h"
+#include "grid.hpp"
 
 namespace llmpq::emulated {
 
@@ -29,6 +31,7 @@ int code_version();
 /// Queues work on a stream, which may be nullptr: it runs at once, or when somebody waits for it
 /// (LLMPQ_EMULATED_STREAMS=late), or becomes part of the graph that the stream records.
 cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+cudaError_t enqueue(cudaStream_t stream, std::shared_ptr<const Launch> kernel);
 /// Whether the calling thread records: then it may not allocate, nor wait.
 bool is_capturing();
 void run_all_streams();

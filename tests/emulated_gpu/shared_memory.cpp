@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "background.hpp"
 #include "warp.hpp"
@@ -113,6 +114,25 @@ void close_shared_memory() {
   if (dynamic.blocks > 1 && !never_written(static_begin(), static_memory().bytes))
     fail("a kernel of a cluster has static __shared__ variables, of which there is one set here");
   dynamic.blocks = 0;
+}
+
+SharedMemory put_away_shared_memory() {
+  SharedMemory memory;
+  std::swap(memory.dynamic, dynamic.buffers);
+  memory.blocks = std::exchange(dynamic.blocks, 0);
+  memory.dynamic_bytes = dynamic.bytes;
+  memory.statics.assign(static_begin(), static_begin() + static_memory().bytes);
+  return memory;
+}
+
+void take_back_shared_memory(const SharedMemory& memory) {
+  for (uint32_t block = 0; block < kMostClusterBlocks; ++block) {
+    std::free(dynamic.buffers[block]);
+    dynamic.buffers[block] = memory.dynamic[block];
+  }
+  dynamic.blocks = memory.blocks;
+  dynamic.bytes = memory.dynamic_bytes;
+  std::copy(memory.statics.begin(), memory.statics.end(), static_begin());
 }
 
 std::byte* dynamic_shared() { return buffer(cluster_rank()); }

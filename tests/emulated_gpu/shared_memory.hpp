@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace llmpq::emulated {
 
@@ -15,5 +16,16 @@ inline constexpr size_t kMostDynamicBytes = 232448;
 void open_shared_memory(uint32_t blocks, size_t dynamic_bytes);
 /// Checks what can be checked afterwards.
 void close_shared_memory();
+
+/// The memory of blocks that wait while others run.
+struct SharedMemory {
+  std::byte* dynamic[kMostClusterBlocks] = {};
+  uint32_t blocks = 0;
+  size_t dynamic_bytes = 0;
+  std::vector<std::byte> statics;
+};
+/// Puts the open memory away, and back again when no other is open.
+SharedMemory put_away_shared_memory();
+void take_back_shared_memory(const SharedMemory& memory);
 
 }  // namespace llmpq::emulated

@@ -13,7 +13,11 @@
 #include "runtime.hpp"
 #include "warp.hpp"
 
-using Work = std::function<void()>;
+/// One of both.
+struct Work {
+  std::function<void()> function;
+  std::shared_ptr<const llmpq::emulated::Launch> kernel;
+};
 
 struct CUgraph_st {
   std::vector<Work> nodes;
@@ -56,18 +60,23 @@ bool runs_late() {
   return late;
 }
 
+/// `next` comes right after it; nullptr if nothing does.
+void run(const Work& work, const Work* next) {
+  if (!work.kernel) return work.function();
+  const bool starts_early = next != nullptr && next->kernel && next->kernel->early;
+  run_grid(*work.kernel, starts_early ? next->kernel.get() : nullptr);
+}
+
 void run_until(CUstream_st& stream, uint64_t end) {
   while (stream.done < end && !stream.queue.empty()) {
     const Work work = std::move(stream.queue.front());
     stream.queue.pop_front();
     ++stream.done;
-    work();
+    run(work, stream.done < end && !stream.queue.empty() ? &stream.queue.front() : nullptr);
   }
 }
 
-}  // namespace
-
-cudaError_t enqueue(cudaStream_t to, Work work) {
+cudaError_t enqueue_work(cudaStream_t to, Work work) {
   CUstream_st& stream = found(to);
   if (stream.recorded) {
     stream.recorded->nodes.push_back(std::move(work));
@@ -77,6 +86,15 @@ cudaError_t enqueue(cudaStream_t to, Work work) {
   ++stream.queued;
   if (!runs_late()) run_until(stream, stream.queued);
   return cudaSuccess;
+}
+
+}  // namespace
+
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
+  return enqueue_work(stream, {std::move(work), nullptr});
+}
+cudaError_t enqueue(cudaStream_t stream, std::shared_ptr<const Launch> kernel) {
+  return enqueue_work(stream, {{}, std::move(kernel)});
 }
 
 bool is_capturing() {
@@ -169,7 +187,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
   const std::lock_guard lock(runtime_lock());
   return enqueue(stream, [nodes = graph->nodes] {
-    for (const Work& node : *nodes) node();
+    for (size_t i = 0; i < nodes->size(); ++i)
+      run((*nodes)[i], i + 1 < nodes->size() ? &(*nodes)[i + 1] : nullptr);
   });
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {

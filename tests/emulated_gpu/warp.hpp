@@ -31,6 +31,9 @@ uint32_t cluster_blocks();
 /// `what` names it there: "mbarrier".
 void wait_for(const std::function<bool()>& predicate, const char* what = "a condition");
 
+/// griddepcontrol.wait: until the kernel before this one in the stream has ended.
+void wait_for_kernel_before();
+
 /// 0 .. below - 1 from the seed that also decides the order of threads.
 uint32_t chance(uint32_t below);
 

@@ -130,8 +130,10 @@ void multiply(float (&sums)[4], const uint4& a, uint32_t b0, uint32_t b1) {
 
 // ---- between kernels and blocks ----
 
-/// The kernel before has ended: one runs after the other.
-inline void wait_for_kernel_before() {}
+inline void wait_for_kernel_before() {
+  if constexpr (__CUDA_ARCH__ >= 900) emulated::wait_for_kernel_before();
+}
+/// Whatever may start early has done so (grid.hpp).
 inline void let_next_kernel_start() {}
 
 /// Threads run one at a time and see each other's memory as it is.
