@@ -170,6 +170,7 @@ struct RunnerSetup {
   std::string isa = "auto";
   int threads = 2;
   LayerObserver* observer = nullptr;
+  bool on_gpu = false;  ///< isa and threads then say nothing
 };
 
 /// A whole model in one process. Sequences take their blocks as they grow, in an order that is not
@@ -179,7 +180,7 @@ class Runner {
   Runner(const Checkpoint& checkpoint, const RunnerSetup& setup, int64_t max_tokens = 128)
       : setup_(setup),
         config_(checkpoint.config()),
-        backend_(make_cpu_backend(setup.threads, setup.isa)),
+        backend_(setup.on_gpu ? make_cuda_backend({}) : make_cpu_backend(setup.threads, setup.isa)),
         context_(backend_->make_context()),
         sizes_{.max_rows = max_tokens,
                .max_samples = max_tokens,
@@ -266,12 +267,13 @@ class Runner {
     for (size_t i = 0; i < layers_.size(); ++i)
       forward_layer(with, layers_[i], caches_[i].view, static_cast<int64_t>(i), rows);
     forward_head(head, head_, rows);
+    std::vector<float> all(static_cast<size_t>(rows.samples * config_.vocab));
+    backend_->copy_to_host(*context_, all.data(), workspace_.logits,
+                           static_cast<int64_t>(all.size() * sizeof(float)));
     context_->synchronize();
     std::vector<std::vector<float>> logits;
-    for (int64_t i = 0; i < rows.samples; ++i) {
-      const float* row = workspace_.logits + i * config_.vocab;
+    for (auto row = all.begin(); row != all.end(); row += config_.vocab)
       logits.emplace_back(row, row + config_.vocab);
-    }
     return logits;
   }
 
