@@ -9,25 +9,50 @@
 namespace llmpq::emulated {
 namespace {
 
-/// In no order; some may have been finished by those who wait for them. One grid runs at a time;
+/// Work in no order; some may have been finished by those who wait for it. One grid runs at a time;
 /// and what is thread-local is shared memory (shared_memory.hpp).
-std::vector<std::shared_ptr<Work>> under_way;
-/// Finished ones are taken out when there are more than so many.
-size_t most = 1024;
+class WorkList {
+ public:
+  void add(std::shared_ptr<Work> work) {
+    list_.push_back(std::move(work));
+    if (list_.size() <= most_) return;
+    std::erase_if(list_, [](const auto& other) { return other->done; });
+    most_ = std::max<size_t>(1024, 2 * list_.size());
+  }
+  /// Does one, chosen by chance; false if there is none.
+  bool do_one() {
+    while (!list_.empty()) {
+      std::swap(list_[chance(static_cast<uint32_t>(list_.size()))], list_.back());
+      const std::shared_ptr<Work> work = std::move(list_.back());
+      list_.pop_back();
+      if (work->done) continue;
+      finish(*work);
+      return true;
+    }
+    return false;
+  }
+  bool writes(const std::byte* memory, size_t bytes) const {
+    return std::any_of(list_.begin(), list_.end(), [&](const auto& work) {
+      return !work->done && work->writes >= memory && work->writes < memory + bytes;
+    });
+  }
+
+ private:
+  std::vector<std::shared_ptr<Work>> list_;
+  size_t most_ = 1024;  ///< finished ones are taken out when there are more than so many
+};
+
+WorkList soon, late;
 
 }  // namespace
 
 std::shared_ptr<Work> start_work(std::function<void()> run, const std::byte* writes) {
   auto work = std::make_shared<Work>(Work{std::move(run), writes});
-  if (chance(4) == 0) {
+  const uint32_t luck = chance(4);
+  if (luck == 0)
     finish(*work);
-    return work;
-  }
-  under_way.push_back(work);
-  if (under_way.size() > most) {
-    std::erase_if(under_way, [](const auto& other) { return other->done; });
-    most = std::max<size_t>(1024, 2 * under_way.size());
-  }
+  else
+    (luck == 1 ? soon : late).add(work);
   return work;
 }
 
@@ -36,23 +61,16 @@ void finish(Work& work) {
   work.run();
 }
 
-bool do_some_work() {
-  while (!under_way.empty()) {
-    std::swap(under_way[chance(static_cast<uint32_t>(under_way.size()))], under_way.back());
-    const std::shared_ptr<Work> work = std::move(under_way.back());
-    under_way.pop_back();
-    if (work->done) continue;
-    finish(*work);
-    return true;
-  }
-  return false;
+void do_work_by_chance() { soon.do_one(); }
+
+bool do_work_that_is_waited_for() {
+  const bool late_first = chance(2) == 0;
+  return late_first ? late.do_one() || soon.do_one() : soon.do_one() || late.do_one();
 }
 
 void check_no_work_left(const std::byte* shared, size_t bytes) {
-  const bool written = std::any_of(under_way.begin(), under_way.end(), [&](const auto& work) {
-    return !work->done && work->writes >= shared && work->writes < shared + bytes;
-  });
-  if (written) fail("a block ended while a copy to its shared memory is under way");
+  if (soon.writes(shared, bytes) || late.writes(shared, bytes))
+    fail("a block ended while a copy to its shared memory is under way");
 }
 
 }  // namespace llmpq::emulated

@@ -22,9 +22,11 @@ std::shared_ptr<Work> start_work(std::function<void()> run, const std::byte* wri
 /// Does the work now, unless it has been done.
 void finish(Work& work);
 
-/// For the scheduler, between threads and again and again when all wait: does one of what is under
-/// way, chosen by chance. False if there is nothing.
-bool do_some_work();
+/// For the scheduler, now and then between threads: does some of what is under way. The other part
+/// ends as late as it can, which shows that somebody has not waited.
+void do_work_by_chance();
+/// For the scheduler when all threads wait: does one of all. False if there is nothing.
+bool do_work_that_is_waited_for();
 
 /// For the scheduler when a block has ended, whose shared memory this is: fail() if something will
 /// still be written there.

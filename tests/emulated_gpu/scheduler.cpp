@@ -61,13 +61,13 @@ bool look_at_waiting() {
 Thread* choose() {
   if (group.alive == 0) return nullptr;
   const uint32_t luck = chance(32);
-  if (luck < 2) do_some_work();
+  if (luck < 2) do_work_by_chance();
   if (luck == 2) look_at_waiting();
   for (;;) {
     if (Thread* const next = take_ready()) return next;
     if (look_at_waiting()) continue;
     if (group.early && chance(2) == 0) return nullptr;
-    if (do_some_work()) continue;
+    if (do_work_that_is_waited_for()) continue;
     if (group.early) return nullptr;
     fail_all_wait();
   }
