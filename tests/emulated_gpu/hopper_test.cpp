@@ -172,6 +172,17 @@ TEST(EmulatedHopperDeathTest, BarriersAreUsedWrongly) {
                "gets more arrivals than it was initialized with");
 }
 
+TEST(EmulatedHopperDeathTest, ABlockEndsBeforeOthersArriveAtItsBarrier) {
+  EXPECT_DEATH(run_kernel({32, 2},
+                          [] {
+                            const uint32_t read = shared_barrier(0, 1);
+                            if (cuda::cluster_rank() == 0) return;
+                            wait_for([] { return block_has_ended(0); });
+                            cuda::barrier_arrive_at(read, 0);
+                          }),
+               "block 0 of the cluster has ended");
+}
+
 TEST(EmulatedHopperDeathTest, CopiesAreUsedWrongly) {
   alignas(16) static uint32_t from[64];
   const auto copy = [](uint32_t to, const void* source, uint32_t bytes) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "background.hpp"
+#include "shared_memory.hpp"
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -114,8 +115,8 @@ void end_thread() {
   thread.waits_for = nullptr;
   thread.worker = nullptr;
   thread.states.clear();
-  --block.alive;
   --group.alive;
+  if (--block.alive == 0) check_block_memory(block.rank);
   open_if_complete(block.barrier, block.alive);
   open_if_complete(group.barrier, group.alive);
 }

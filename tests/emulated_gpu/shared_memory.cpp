@@ -103,11 +103,12 @@ void open_shared_memory(uint32_t blocks, size_t dynamic_bytes) {
   }
 }
 
+void check_block_memory(uint32_t rank) { check_no_work_left(buffer(rank), dynamic.bytes); }
+
 void close_shared_memory() {
   for (uint32_t block = 0; block < dynamic.blocks; ++block) {
     std::byte* const begin = buffer(block);
     ASAN_UNPOISON_MEMORY_REGION(begin, kMostDynamicBytes + 1024);
-    check_no_work_left(begin, dynamic.bytes);
     if (!never_written(begin + dynamic.bytes, kGuardBytes))
       fail("the kernel has written behind its %zu bytes of dynamic shared memory", dynamic.bytes);
   }
@@ -152,6 +153,8 @@ void* shared_memory(uint32_t address, size_t bytes) {
   const uint32_t rank = address >> kRankAt, offset = address & ((1u << kRankAt) - 1);
   if (rank >= dynamic.blocks)
     fail("shared address %#x: no such block runs in the cluster", address);
+  if (block_has_ended(rank))
+    fail("shared address %#x: block %u of the cluster has ended", address, rank);
   const bool is_static = offset >= kStaticAt;
   const size_t begin = is_static ? kStaticAt : kDynamicAt;
   const size_t size = is_static ? static_memory().bytes : dynamic.bytes;

@@ -14,7 +14,8 @@ inline constexpr size_t kMostDynamicBytes = 232448;
 
 /// For the blocks of a cluster, each with so much dynamic memory.
 void open_shared_memory(uint32_t blocks, size_t dynamic_bytes);
-/// Checks what can be checked afterwards.
+/// Check what can be checked when a block has ended, and when all have.
+void check_block_memory(uint32_t rank);
 void close_shared_memory();
 
 /// The memory of blocks that wait while others run.

@@ -9,6 +9,7 @@ int lane() { return running->number % kLanes; }
 int warp() { return running->number / kLanes; }
 uint32_t cluster_rank() { return running->block->rank; }
 uint32_t cluster_blocks() { return static_cast<uint32_t>(group.blocks.size()); }
+bool block_has_ended(uint32_t rank) { return group.blocks[rank].alive == 0; }
 
 void wait_for(const std::function<bool()>& predicate, const char* what) {
   if (predicate()) return;

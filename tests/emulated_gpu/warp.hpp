@@ -22,6 +22,8 @@ int warp();
 /// Of the running thread's block in its cluster, and how many blocks that has (1 without one).
 uint32_t cluster_rank();
 uint32_t cluster_blocks();
+/// Whether all threads of block `rank` of the cluster have ended: its shared memory is gone.
+bool block_has_ended(uint32_t rank);
 
 /// The emulated program is wrong: prints a sentence with the kernel, block and thread that run, and
 /// ends the process (as a test's crash it cannot be overlooked).
