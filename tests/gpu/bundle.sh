@@ -43,7 +43,7 @@ take_libraries() {
 
 take_programs() {
   local file
-  for file in src/llmpq src/libllmpq_cuda.so tests/tests_cuda kernels/kernel_bench; do
+  for file in src/llmpq src/libllmpq_cuda.so tests/tests_cuda tests/tests_on_gpu kernels/kernel_bench; do
     if [ -e "$build/$file" ]; then install -m 755 "$build/$file" "$out/bin/"; else
       echo "bundle: $build has no $file; it is left out" >&2
     fi
@@ -72,13 +72,14 @@ take_mpi() {
 
 take_data() {
   local file
-  mkdir -p "$out/data/tiny" "$out/tests/gpu"
+  mkdir -p "$out/data/tiny" "$out/tests/gpu" "$out/tests/layer"
   for file in config.json generation_config.json tokenizer.json tokenizer_config.json \
     model.safetensors heldout.txt; do
     cp "$root/data/tiny/$file" "$out/data/tiny/"
   done
   cp -r "$root/data/prompts.h5" "$root/data/shapes" "$out/data/"
   cp -r "$root/tests/gpu/run.sh" "$root/tests/gpu/sections" "$out/tests/gpu/"
+  cp -r "$root/tests/layer/fixtures" "$out/tests/layer/"
 }
 
 write_launcher() {

@@ -51,7 +51,7 @@ fi
 
 most_s=$((${LLMPQ_GPU_SECONDS:-570} * slower))
 mkdir -p "$out"
-export LLMPQ_RUN_DIR LLMPQ_RUN_OUT
+export LLMPQ_RUN_DIR LLMPQ_RUN_OUT LLMPQ_GPU_SLOWER=$slower
 LLMPQ_RUN_DIR=$(cd "$dir" && pwd)
 LLMPQ_RUN_OUT=$(cd "$out" && pwd)
 report=$LLMPQ_RUN_OUT/report.md results=$LLMPQ_RUN_OUT/results.txt

@@ -13,21 +13,9 @@
 namespace llmpq {
 namespace {
 
-std::filesystem::path fixtures() {
-  return std::filesystem::path(LLMPQ_TEST_DATA) / "layer/fixtures";
-}
-
-std::vector<std::string> fixture_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(fixtures()))
-    if (entry.is_directory()) names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 class Parity : public ::testing::TestWithParam<std::string> {
  protected:
-  const std::filesystem::path folder = fixtures() / GetParam();
+  const std::filesystem::path folder = parity_fixtures() / GetParam();
   const std::unique_ptr<Checkpoint> checkpoint = open_checkpoint(folder);
   const ParityExpectation expected{folder / "expected.json"};
 
@@ -52,26 +40,9 @@ TEST_P(Parity, LogitsAreThoseOfTransformers) {
   }
 }
 
-/// All prompts in one batch, of unequal lengths.
 TEST_P(Parity, GreedyTokensAreThoseOfTransformers) {
   Runner run = runner();
-  const size_t count = expected.prompts.size();
-  std::vector<std::vector<int32_t>> tokens = expected.prompts, chosen(count);
-  Logits last;
-  for (size_t p = 0; p < count; ++p)
-    last.push_back(run.prefill(static_cast<int>(p), tokens[p], 5).back());
-  while (chosen[0].size() < expected.greedy[0].size()) {
-    std::vector<Runner::Part> batch;
-    for (size_t p = 0; p < count; ++p) {
-      const auto best = std::max_element(last[p].begin(), last[p].end()) - last[p].begin();
-      chosen[p].push_back(static_cast<int32_t>(best));
-      const auto position = static_cast<int32_t>(tokens[p].size());
-      batch.push_back({static_cast<int>(p), position, {chosen[p].back()}});
-      tokens[p].push_back(chosen[p].back());
-    }
-    last = run.step(batch);
-  }
-  for (size_t p = 0; p < count; ++p) EXPECT_EQ(chosen[p], expected.greedy[p]) << "prompt " << p;
+  EXPECT_EQ(greedy_tokens(run, expected.prompts, expected.greedy[0].size()), expected.greedy);
 }
 
 /// The plain model is transformers'; in every format the forward pass is the plain model with the
@@ -100,14 +71,14 @@ TEST_P(Parity, ChunksDoNotMatter) {
   for (size_t chunk : {1, 6, 16}) EXPECT_EQ(run.prefill(sequence++, prompt, chunk), whole) << chunk;
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, Parity, ::testing::ValuesIn(fixture_names()),
+INSTANTIATE_TEST_SUITE_P(Fixtures, Parity, ::testing::ValuesIn(parity_fixture_names()),
                          [](const auto& test) { return test.param; });
 
 TEST(ParityFixtures, EachFamilyHasOne) {
-  EXPECT_GE(fixture_names().size(), 25u);
+  EXPECT_GE(parity_fixture_names().size(), 25u);
   std::set<std::string> seen;
-  for (const std::string& name : fixture_names())
-    seen.insert(open_checkpoint(fixtures() / name)->config().family);
+  for (const std::string& name : parity_fixture_names())
+    seen.insert(open_checkpoint(parity_fixtures() / name)->config().family);
   for (const Family& family : families())
     EXPECT_TRUE(seen.contains(std::string(family.name))) << family.name;
 }

@@ -8,6 +8,8 @@ dry=${LLMPQ_GPU_DRYRUN:-0} emulated=${LLMPQ_GPU_EMULATED:-0}
 small=$((dry | emulated))
 data=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../../data" 2>/dev/null && pwd)
 if [ -d "$dir/data" ]; then data=$dir/data; fi
+LLMPQ_TEST_DATA=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export LLMPQ_TEST_DATA
 gpu_backend=cuda share=(--share-gpu)
 if [ "$dry" = 1 ]; then gpu_backend=cpu share=(); fi
 
