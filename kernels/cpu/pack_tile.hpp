@@ -154,24 +154,37 @@ LLMPQ_INLINE void ask_for_group(const std::byte* from, int64_t bytes) {
   for (int64_t at = 0; at < bytes; at += kVector) __builtin_prefetch(from + at);
 }
 
-bool pack_tile_kernel(Format format, int64_t k, const RowsInMemory& rows, uint8_t* tile) {
+/// A group of `size` inputs, whose rows are `row_bytes` apart.
+struct GroupShape {
+  int64_t row_bytes, size;
+};
+
+/// Sixteen rows of a group; false if a value is not finite and the format cannot hold it.
+LLMPQ_INLINE bool pack_group_kernel(Format format, const RowsInMemory& group,
+                                    const GroupShape& shape, uint8_t* to) {
   alignas(64) uint32_t words[kTile][kMostWords];
-  alignas(64) uint32_t pairs[kMostWords * kTile];
+  for (int64_t output = 0; output < kTile; ++output)
+    if (!words_of_group(format, {group.type, group.numbers + output * shape.row_bytes}, shape.size,
+                        words[output]))
+      return false;
+  if (format == Format::kF16) {
+    alignas(64) uint32_t pairs[kMostWords * kTile];
+    transpose(words, (shape.size + 1) / 2, pairs);
+    split_halves(pairs, shape.size, to);
+  } else {
+    transpose(words, group_bytes(format, shape.size) / kVector, reinterpret_cast<uint32_t*>(to));
+  }
+  return true;
+}
+
+bool pack_tile_kernel(Format format, int64_t k, const RowsInMemory& rows, uint8_t* tile) {
   const int64_t number_bytes = size_of(rows.type), row_bytes = k * number_bytes;
-  for (int64_t begin = 0; begin < k; begin += kGroup) {
+  for (int64_t begin = 0; begin < k; begin += kGroup, tile += group_bytes(format)) {
     const int64_t size = k - begin < kGroup ? k - begin : kGroup;
-    for (int64_t output = 0; output < kTile; ++output) {
-      const std::byte* const group = rows.numbers + output * row_bytes + begin * number_bytes;
-      ask_for_group(group + kTile * row_bytes, size * number_bytes);
-      if (!words_of_group(format, {rows.type, group}, size, words[output])) return false;
-    }
-    if (format == Format::kF16) {
-      transpose(words, (size + 1) / 2, pairs);
-      split_halves(pairs, size, tile);
-    } else {
-      transpose(words, group_bytes(format, size) / kVector, reinterpret_cast<uint32_t*>(tile));
-    }
-    tile += group_bytes(format, size);
+    const std::byte* const group = rows.numbers + begin * number_bytes;
+    for (int64_t output = 0; output < kTile; ++output)
+      ask_for_group(group + (kTile + output) * row_bytes, size * number_bytes);
+    if (!pack_group_kernel(format, {rows.type, group}, {row_bytes, size}, tile)) return false;
   }
   return true;
 }
