@@ -1,46 +1,17 @@
 #include "base/file.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <utility>
+
+#include "base/descriptor.hpp"
 
 namespace llmpq {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A file descriptor that closes itself.
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags, Exit code, const char* what)
-      : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
-    CHECK(fd_ >= 0, code, "{}: cannot {}: {}", path.string(), what, std::strerror(errno));
-  }
-  ~Descriptor() { ::close(fd_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-/// The size of a regular file; folders and devices are refused.
-int64_t size_of(const Descriptor& file, const fs::path& path, Exit code) {
-  struct stat status {};
-  CHECK(::fstat(file.get(), &status) == 0, code, "{}: cannot be examined: {}", path.string(),
-        std::strerror(errno));
-  CHECK(S_ISREG(status.st_mode), code, "{}: not a regular file", path.string());
-  return status.st_size;
-}
 
 void write_all(const Descriptor& file, std::string_view text, const fs::path& path, Exit code) {
   while (!text.empty()) {
@@ -101,32 +72,6 @@ void rename_durably(const fs::path& from, const fs::path& to, Exit code) {
         from.string(), to.string(), std::strerror(errno));
   const fs::path folder = folder_of(to);
   sync(Descriptor(folder, O_RDONLY | O_DIRECTORY, code, "open"), folder, code);
-}
-
-MappedFile::MappedFile(const fs::path& path, Exit code) : path_(path) {
-  const Descriptor file(path, O_RDONLY, code, "open");
-  size_ = static_cast<size_t>(size_of(file, path, code));
-  if (size_ == 0) return;
-  void* const mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  CHECK(mapped != MAP_FAILED, code, "{}: cannot be mapped: {}", path.string(),
-        std::strerror(errno));
-  data_ = static_cast<const std::byte*>(mapped);
-}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
-}
-
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
 }
 
 std::string bytes_text(int64_t bytes) {

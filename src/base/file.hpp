@@ -1,11 +1,9 @@
-// Files: reading whole ones within bounds, mapping them, writing them so that a crash leaves the
+// Files: reading whole ones within bounds, writing them so that a crash leaves the
 // old or the new one; and sizes as people write them.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -24,24 +22,6 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 void sync_file(const std::filesystem::path& path, Exit code);
 /// Renames and makes the new name survive a crash. `from` and `to` are in one folder.
 void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to, Exit code);
-
-/// A file's bytes, read-only, in memory as they are touched. An empty file maps to no bytes.
-class MappedFile {
- public:
-  MappedFile(const std::filesystem::path& path, Exit code);
-  ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&& other) noexcept;
-
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
-  int64_t size() const { return static_cast<int64_t>(size_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-  const std::byte* data_ = nullptr;
-  size_t size_ = 0;
-};
 
 /// "1.5 GiB", "12 KiB", "37 B".
 std::string bytes_text(int64_t bytes);

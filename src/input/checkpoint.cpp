@@ -55,6 +55,10 @@ class FileCheckpoint final : public Checkpoint {
                                            at.begin * shape.columns * size_of(*tensor->type)};
   }
 
+  void check_read() const override {
+    for (const SafetensorsFile& file : files_.files()) file.check_read();
+  }
+
   std::unique_ptr<ReadAhead> read_ahead(int64_t layer_begin, int64_t layer_end) const override {
     using enum TensorRole;
     std::vector<std::vector<FilePart>> steps;

@@ -69,6 +69,9 @@ class Checkpoint {
                                                      int64_t /*begin*/, int64_t /*rows*/) const {
     return std::nullopt;
   }
+  /// Error(kModel) if memory that rows_in_memory() told of could not be read from its file when it
+  /// was used: to be asked after that. (The others ask themselves.)
+  virtual void check_read() const {}
   /// Begins to read from the disk what a stage of these layers loads, while the result lives: its
   /// steps are the embedding if layer 0 is among them, each layer, and the head if the last one is.
   /// Null where there are no files.

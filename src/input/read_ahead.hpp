@@ -39,8 +39,8 @@ class ReadAhead {
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  /// The next step is in use from now on. Error(kModel) if something could not be read: better told
-  /// here than by the signal of a page that cannot come.
+  /// The next step is in use from now on. Error(kModel) if something could not be read, told
+  /// before it is used.
   void begin_step();
   /// Bytes that are read or were there already.
   int64_t bytes_done() const;

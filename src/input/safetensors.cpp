@@ -10,6 +10,7 @@
 #include <set>
 #include <string_view>
 
+#include "base/file.hpp"
 #include "base/json.hpp"
 #include "kernels/cpu/kernel_table.hpp"
 
@@ -198,6 +199,7 @@ void read_elements(const TensorPlace& place, int64_t begin, std::span<float> val
         Exit::kInternal, "{}: elements {} to {} are asked for, it has {}", tensor.name, begin,
         begin + count, std::ssize(bytes) / element);
   best_kernels().widen(*tensor.type, bytes.data() + begin * element, count, values.data());
+  place.file->check_read();
 }
 
 bool SafetensorsFolder::has_files(const fs::path& folder) {

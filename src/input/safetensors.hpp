@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "base/file.hpp"
+#include "base/mapped_file.hpp"
 #include "kernels/tensor.hpp"
 
 namespace llmpq {
@@ -52,6 +52,8 @@ class SafetensorsFile {
   const SafetensorsHeader& header() const { return header_; }
   std::span<const std::byte> header_bytes() const;
   std::span<const std::byte> bytes(const TensorEntry& tensor) const;
+  /// Error(kModel) if some of what was touched so far could not be read.
+  void check_read() const { file_.check_read(); }
 
  private:
   MappedFile file_;

@@ -153,6 +153,7 @@ Matrix load_matrix(const Loader& from, Format format, const std::vector<Source>&
                            {read, in_memory});
     first += source.rows;
   }
+  from.checkpoint.check_read();
   return matrix;
 }
 

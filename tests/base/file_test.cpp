@@ -31,19 +31,6 @@ TEST(File, FailuresNameThePathAndTheReason) {
                "cannot be renamed");
 }
 
-TEST(File, MappedBytesMoveWithTheirOwner) {
-  const TempFolder folder;
-  std::ofstream(folder / "a") << "mapped";
-  std::ofstream(folder / "empty");
-  MappedFile file(folder / "a", Exit::kModel);
-  MappedFile other(folder / "empty", Exit::kModel);
-  EXPECT_EQ(other.size(), 0);
-  other = std::move(file);
-  ASSERT_EQ(other.size(), 6);
-  EXPECT_EQ(static_cast<char>(other.bytes()[5]), 'd');
-  EXPECT_ERROR(MappedFile(folder / "none", Exit::kModel), Exit::kModel, "cannot open");
-}
-
 TEST(File, SizesAsPeopleWriteThem) {
   EXPECT_EQ(parse_bytes("2GiB", "memory", Exit::kUsage), int64_t{2} << 30);
   EXPECT_EQ(parse_bytes("512 MiB", "memory", Exit::kUsage), int64_t{512} << 20);

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
 
+#include "base/expect_error.hpp"
+#include "base/temp_folder.hpp"
 #include "kernels/check.hpp"
 #include "kernels/cpu/pack.hpp"
 #include "test_model.hpp"
@@ -125,6 +128,26 @@ TEST(WeightsErrors, FaultsInAStripAreErrorsOfTheModel) {
                                                               : "the disk is gone"));
       }
     }
+  }
+}
+
+/// Where its bytes were mapped, and are gone when they are packed.
+TEST(WeightsErrors, AFileThatIsCutShortIsAnErrorOfTheModel) {
+  namespace fs = std::filesystem;
+  const TempFolder folder;
+  const fs::path from = fs::path(LLMPQ_TEST_DATA) / "layer" / "fixtures" / "llama_gqa";
+  fs::copy(from, folder.path(), fs::copy_options::recursive);
+  const auto backend = make_cpu_backend(2, "auto");
+  const auto context = backend->make_context();
+  const fs::path file = folder / "model.safetensors";
+  for (const Format format : {Format::kBf16, Format::kW4}) {
+    fs::copy_file(from / "model.safetensors", file, fs::copy_options::overwrite_existing);
+    const auto checkpoint = open_checkpoint(folder.path());
+    fs::resize_file(file, 1);
+    EXPECT_ERROR(load_product({*checkpoint, 1, Product::kUp}, format, *backend, *context),
+                 Exit::kModel, "model.safetensors: cannot be read from byte");
+    EXPECT_ERROR(load_layer(*checkpoint, 0, format, *backend, *context), Exit::kModel, "cut short");
+    EXPECT_ERROR(load_embedding(*checkpoint, *backend, *context), Exit::kModel, "cut short");
   }
 }
 
