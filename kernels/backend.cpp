@@ -2,6 +2,7 @@
 // for devices that are not here.
 #include "kernels/backend.hpp"
 #include "kernels/check.hpp"
+#include "kernels/convert.hpp"
 #include "kernels/cpu/pack.hpp"
 #include "kernels/cuda/layout.hpp"
 #include "kernels/cuda/scratch.hpp"
@@ -39,6 +40,23 @@ void Backend::pack_from(Context& context, Matrix& w, int64_t row_begin, int64_t 
       },
       [&](int64_t begin, int64_t count, const std::vector<float>& strip) {
         pack_rows(context, w, row_begin + begin, count, strip.data());
+      });
+}
+
+void Backend::fill_table(Context& context, const HalvesTable& table, int64_t strip_bytes,
+                         const RowSource& source) {
+  const int64_t row_bytes = table.columns * size_of(table.type);
+  for_each_strip<uint16_t>(
+      table.rows, strip_rows(strip_bytes, 4 * table.columns),
+      [&](int64_t begin, int64_t rows, std::vector<uint16_t>& halves) {
+        std::vector<float> values(static_cast<size_t>(rows * table.columns));
+        halves.resize(values.size());
+        source.read(begin, rows, values);
+        f32_to_halves(table.type, values.data(), halves.data(), std::ssize(values));
+      },
+      [&](int64_t begin, int64_t rows, const std::vector<uint16_t>& halves) {
+        copy_to_device(context, table.numbers + begin * row_bytes, halves.data(), rows * row_bytes);
+        context.synchronize();  // before `halves` is written again
       });
 }
 

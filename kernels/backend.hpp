@@ -45,6 +45,13 @@ struct RowSource {
   std::function<std::optional<RowsInMemory>(int64_t begin, int64_t rows)> in_memory = {};
 };
 
+/// A table in a backend's memory, row-major.
+struct HalvesTable {
+  DType type;  ///< kBf16 or kF16
+  int64_t rows, columns;
+  std::byte* numbers;
+};
+
 struct DeviceInfo {
   std::string name;
   std::string uuid;  ///< empty for a CPU
@@ -146,6 +153,10 @@ class Backend {
   /// throws, which is asked for all rows that cannot be rounded.
   virtual void pack_from(Context&, Matrix& w, int64_t row_begin, int64_t rows, int64_t strip_bytes,
                          const RowSource& source);
+  /// A row-major table [rows, columns] of 16-bit numbers, kBf16 or kF16, from the same kind of
+  /// source, rounded to nearest; in as much host memory.
+  virtual void fill_table(Context&, const HalvesTable& table, int64_t strip_bytes,
+                          const RowSource& source);
 
   /// From now on cpu_seconds() counts all threads.
   virtual void count_cpu_seconds() {}

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/tensor.hpp"
+
 namespace llmpq {
 
 [[gnu::always_inline]] inline float bf16_to_f32(uint16_t bits) {
@@ -53,6 +55,15 @@ namespace llmpq {
 }
 [[gnu::always_inline]] inline void f32_to_f16(const float* from, uint16_t* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) to[i] = f32_to_f16(from[i]);
+}
+
+/// `type`: kBf16 or kF16.
+[[gnu::always_inline]] inline void f32_to_halves(DType type, const float* from, uint16_t* to,
+                                                 int64_t count) {
+  if (type == DType::kF16)
+    f32_to_f16(from, to, count);
+  else
+    f32_to_bf16(from, to, count);
 }
 
 }  // namespace llmpq

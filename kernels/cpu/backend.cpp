@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "kernels/check.hpp"
+#include "kernels/convert.hpp"
 #include "kernels/cpu/context.hpp"
 #include "kernels/cpu/isa.hpp"
 #include "kernels/cpu/pack.hpp"
@@ -42,6 +43,7 @@ std::string cpu_name() {
 }
 
 constexpr int64_t kCachedStripBytes = 256 << 10;  ///< fits into a core's second cache
+constexpr int64_t kPagesAtOnce = 64 << 10;  ///< Linux maps so much of a file when a page is missing
 
 class CpuBackend final : public Backend {
  public:
@@ -85,24 +87,22 @@ class CpuBackend final : public Backend {
   void pack_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows,
                  const float* values) override {
     check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
-    // Whole tiles: two threads on one would write to the same lines of the caches.
-    const int64_t first = row_begin / kTile, end_row = row_begin + rows;
-    pool_.parallel_for((end_row + kTile - 1) / kTile - first, 1, [&](int64_t i, int64_t end, int) {
-      for (; i < end; ++i) {
-        const int64_t from = std::max(row_begin, (first + i) * kTile);
-        const int64_t to = std::min(end_row, (first + i + 1) * kTile);
-        pack_part(w, from, to - from, values + (from - row_begin) * w.k);
-      }
+    for_each_tile(row_begin, rows, [&](int64_t row, int64_t count) {
+      pack_part(w, row, count, values + (row - row_begin) * w.k);
     });
   }
 
   void pack_scaled_rows(Context&, Matrix& w, int64_t row_begin, int64_t rows, const float* values,
                         const float* scales) override {
     check_pack(w, packed_bytes(w.format, w.n, w.k), row_begin, rows);
-    pool_.parallel_for(rows, kTile, [&](int64_t i, int64_t end, int) {
-      for (; i < end; ++i)
-        pack_scaled_row(w.format, w.n, w.k, row_begin + i, values + i * w.k,
-                        scales + i * groups_of(w.k), w.packed.data());
+    for_each_tile(row_begin, rows, [&](int64_t row, int64_t count) {
+      const float* const from = values + (row - row_begin) * w.k;
+      const float* const by = scales + (row - row_begin) * groups_of(w.k);
+      if (count == kTile)
+        return kernels_.pack_scaled_tile(w.format, w.k, from, by, tile_of(w, row));
+      for (int64_t i = 0; i < count; ++i)
+        pack_scaled_row(w.format, w.n, w.k, row + i, from + i * w.k, by + i * groups_of(w.k),
+                        w.packed.data());
     });
   }
 
@@ -118,7 +118,12 @@ class CpuBackend final : public Backend {
     pool_.parallel_for((rows + most - 1) / most, 1, [&](int64_t i, int64_t end, int thread) {
       for (; i < end; ++i) {
         const int64_t from = i * most, count = std::min(most, rows - from);
-        const auto there = source.in_memory ? source.in_memory(from, count) : std::nullopt;
+        const auto lying = [&](int64_t begin, int64_t some) {
+          return source.in_memory && some > 0 ? source.in_memory(begin, some) : std::nullopt;
+        };
+        const int64_t next = from + count, more = std::min(most, rows - next);
+        if (const auto ahead = lying(next, more)) touch(*ahead, more * w.k);
+        const auto there = lying(from, count);
         if (there && pack_tiles(w, row_begin + from, count, *there)) continue;
         std::vector<float>& strip = strips[static_cast<size_t>(thread)];
         strip.resize(static_cast<size_t>(count * w.k));
@@ -128,7 +133,43 @@ class CpuBackend final : public Backend {
     });
   }
 
+  void fill_table(Context&, const HalvesTable& table, int64_t strip_bytes,
+                  const RowSource& source) override {
+    const int64_t most = strip_rows(std::min(strip_bytes, kCachedStripBytes), 4 * table.columns);
+    std::vector<std::vector<float>> strips(static_cast<size_t>(pool_.threads()));
+    pool_.parallel_for(table.rows, most, [&](int64_t begin, int64_t end, int thread) {
+      std::vector<float>& strip = strips[static_cast<size_t>(thread)];
+      for (int64_t rows; begin < end; begin += rows) {
+        rows = std::min(most, end - begin);
+        strip.resize(static_cast<size_t>(rows * table.columns));
+        source.read(begin, rows, strip);
+        auto* const numbers = reinterpret_cast<uint16_t*>(table.numbers) + begin * table.columns;
+        f32_to_halves(table.type, strip.data(), numbers, std::ssize(strip));
+      }
+    });
+  }
+
  private:
+  /// work(row, count) for the rows of each tile, by all threads: two on one tile would write to the
+  /// same lines of the caches.
+  template <typename Work>
+  void for_each_tile(int64_t row_begin, int64_t rows, Work work) {
+    const int64_t first = row_begin / kTile, end_row = row_begin + rows;
+    pool_.parallel_for((end_row + kTile - 1) / kTile - first, 1, [&](int64_t i, int64_t end, int) {
+      for (; i < end; ++i) {
+        const int64_t from = std::max(row_begin, (first + i) * kTile);
+        work(from, std::min(end_row, (first + i + 1) * kTile) - from);
+      }
+    });
+  }
+
+  /// Brings pages of a file into this process: a CPU that is asked for lines ahead leaves out those
+  /// of other pages.
+  static void touch(const RowsInMemory& rows, int64_t count) {
+    for (int64_t at = 0; at < count * size_of(rows.type); at += kPagesAtOnce)
+      static_cast<void>(*reinterpret_cast<const volatile char*>(rows.numbers + at));
+  }
+
   uint8_t* tile_of(Matrix& w, int64_t row) const {
     return w.packed.as<uint8_t>() + row / kTile * tile_bytes(w.format, w.k);
   }

@@ -98,6 +98,9 @@ struct KernelTable {
   /// them; false if an integer format meets a value that is not finite, and the tile is not
   /// complete then.
   bool (*pack_tile)(Format format, int64_t k, const RowsInMemory& rows, uint8_t* tile);
+  /// The same with the scales given: values [16, k], scales [16, groups], as pack_scaled_row().
+  void (*pack_scaled_tile)(Format format, int64_t k, const float* values, const float* scales,
+                           uint8_t* tile);
   /// `count` numbers of a file, f32, bf16 or f16, as f32. `from` may be at any address.
   void (*widen)(DType type, const std::byte* from, int64_t count, float* to);
   /// tile [kDenseTileRows, kDenseTileColumns] += a b, one after the other: a [depth,

@@ -40,6 +40,7 @@ constexpr KernelTable kTable = {
     .quantize_row = quantize_row_kernel,
     .dequantize_row = dequantize_row_kernel,
     .pack_tile = pack_tile_kernel,
+    .pack_scaled_tile = pack_scaled_tile_kernel,
     .widen = widen_kernel,
     .add_dense_tile = add_dense_tile_kernel,
     .round_to_bf16 = round_to_bf16_kernel,

@@ -22,17 +22,22 @@ LLMPQ_INLINE uint32_t largest_magnitude(const float* values, int64_t size) {
   return static_cast<uint32_t>(largest);
 }
 
+/// What weights are divided by, and within what integers are held then.
+struct Rounding {
+  float scale, lowest, largest;
+};
+
 /// u[i] = round(values[i] / scale) + bias, ties to even; the bias alone beyond `size` and where the
 /// scale is 0.
-LLMPQ_INLINE void round_weights(const float* values, int64_t size, float scale, float max_abs,
-                                int bias, uint8_t* u) {
+LLMPQ_INLINE void round_weights(const float* values, int64_t size, const Rounding& to, int bias,
+                                uint8_t* u) {
   for (int64_t i = 0; i < kGroup; ++i) u[i] = static_cast<uint8_t>(bias);
-  if (scale == 0) return;
+  if (to.scale == 0) return;
   for (int64_t i = 0; i < size; ++i) {
     constexpr float kShift = 12582912.0f;  // rounds to an integer
-    float q = values[i] / scale;
-    q = q < max_abs ? q : max_abs;
-    q = q > -max_abs ? q : -max_abs;
+    float q = values[i] / to.scale;
+    q = q < to.largest ? q : to.largest;
+    q = q > to.lowest ? q : to.lowest;
     u[i] = static_cast<uint8_t>(static_cast<int>((q + kShift) - kShift) + bias);
   }
 }
@@ -89,6 +94,17 @@ LLMPQ_INLINE void words_of_halves(Format format, const RowsInMemory& group, int6
   __builtin_memcpy(words, halves, sizeof(halves));
 }
 
+/// One output of one group of integers.
+LLMPQ_INLINE void words_of_rounded(Format format, const float* values, int64_t size,
+                                   const Rounding& to, uint32_t* words) {
+  uint8_t u[kGroup];
+  round_weights(values, size, to, weight_bias(format), u);
+  uint32_t quads[kGroup / 4];
+  __builtin_memcpy(quads, u, sizeof(u));
+  words[0] = __builtin_bit_cast(uint32_t, to.scale);
+  words_of_integers(format, quads, words + 1);
+}
+
 /// One output of one group; false if a value is not finite and the format cannot hold it.
 LLMPQ_INLINE bool words_of_group(Format format, const RowsInMemory& group, int64_t size,
                                  uint32_t* words) {
@@ -102,12 +118,7 @@ LLMPQ_INLINE bool words_of_group(Format format, const RowsInMemory& group, int64
   if (largest >= 0x7f800000u) return false;
   const float max_abs = static_cast<float>(info(format).max_abs);
   const float scale = __builtin_bit_cast(float, largest) / max_abs;
-  uint8_t u[kGroup];
-  round_weights(values, size, scale, max_abs, weight_bias(format), u);
-  uint32_t quads[kGroup / 4];
-  __builtin_memcpy(quads, u, sizeof(u));
-  words[0] = __builtin_bit_cast(uint32_t, scale);
-  words_of_integers(format, quads, words + 1);
+  words_of_rounded(format, values, size, {scale, -max_abs, max_abs}, words);
   return true;
 }
 
@@ -187,6 +198,20 @@ bool pack_tile_kernel(Format format, int64_t k, const RowsInMemory& rows, uint8_
     if (!pack_group_kernel(format, {rows.type, group}, {row_bytes, size}, tile)) return false;
   }
   return true;
+}
+
+void pack_scaled_tile_kernel(Format format, int64_t k, const float* values, const float* scales,
+                             uint8_t* tile) {
+  alignas(64) uint32_t words[kTile][kMostWords];
+  const float max_abs = static_cast<float>(info(format).max_abs);
+  const int64_t groups = groups_of(k);
+  for (int64_t group = 0; group < groups; ++group, tile += group_bytes(format)) {
+    const int64_t begin = group * kGroup, size = k - begin < kGroup ? k - begin : kGroup;
+    for (int64_t output = 0; output < kTile; ++output)
+      words_of_rounded(format, values + output * k + begin, size,
+                       {scales[output * groups + group], -max_abs - 1, max_abs}, words[output]);
+    transpose(words, group_bytes(format, size) / kVector, reinterpret_cast<uint32_t*>(tile));
+  }
 }
 
 }  // namespace

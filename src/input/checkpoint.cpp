@@ -164,15 +164,23 @@ class FileCheckpoint final : public Checkpoint {
     return index < matrices.size() ? matrices[index] : kNone;
   }
 
-  /// Columns of a stored [inputs, outputs] tensor as rows: values [count, inputs].
+  /// Columns of a stored [inputs, outputs] tensor as rows: values [count, inputs]. Some inputs at a
+  /// time, so that whole lines of the caches are written.
   static void read_columns(const TensorPlace& place, int64_t begin, int64_t outputs,
                            std::span<float> values) {
+    constexpr int64_t kInputs = 16;
     const int64_t inputs = place.tensor->shape[0], count = std::ssize(values) / inputs;
-    std::vector<float> across(static_cast<size_t>(count));
-    for (int64_t input = 0; input < inputs; ++input) {
-      read_elements(place, input * outputs + begin, across);
-      for (int64_t i = 0; i < count; ++i)
-        values[static_cast<size_t>(i * inputs + input)] = across[static_cast<size_t>(i)];
+    std::vector<float> across(static_cast<size_t>(kInputs * count));
+    for (int64_t first = 0; first < inputs; first += kInputs) {
+      const int64_t some = std::min(kInputs, inputs - first);
+      for (int64_t i = 0; i < some; ++i)
+        read_elements(
+            place, (first + i) * outputs + begin,
+            std::span(across).subspan(static_cast<size_t>(i * count), static_cast<size_t>(count)));
+      for (int64_t row = 0; row < count; ++row)
+        for (int64_t i = 0; i < some; ++i)
+          values[static_cast<size_t>(row * inputs + first + i)] =
+              across[static_cast<size_t>(i * count + row)];
     }
   }
 

@@ -66,6 +66,73 @@ int64_t group_at(const StoredMatrix& m, const StoredWeights& stored, int64_t inp
   return group;
 }
 
+/// Scales and zero points of a group of inputs, for rows [begin, begin + rows).
+struct GroupOfRows {
+  int64_t begin;
+  std::vector<float> scales;
+  std::vector<int> zeros;
+  int64_t known = -1;  ///< the group whose these are
+
+  GroupOfRows(int64_t first, int64_t rows)
+      : begin(first), scales(static_cast<size_t>(rows)), zeros(scales.size()) {}
+  int64_t rows() const { return std::ssize(scales); }
+
+  void load(const StoredMatrix& m, const StoredWeights& stored, int64_t group) {
+    if (group == known) return;
+    read_elements(m.scales, group * m.outputs + begin, scales);
+    for (int64_t row = 0; row < rows(); ++row)
+      zeros[static_cast<size_t>(row)] = zero_at(m, stored, group, begin + row);
+    known = group;
+  }
+  float number(int64_t row, uint32_t integer) const {
+    const auto i = static_cast<size_t>(row);
+    return static_cast<float>(static_cast<int>(integer) - zeros[i]) * scales[i];
+  }
+};
+
+/// One input of all rows, number by number.
+void read_input(const StoredMatrix& m, const StoredWeights& stored, const GroupOfRows& group,
+                int64_t input, std::span<float> values) {
+  for (int64_t row = 0; row < group.rows(); ++row)
+    values[static_cast<size_t>(row * m.inputs + input)] =
+        group.number(row, integer_at(m, stored, input, group.begin + row));
+}
+
+/// Whether a word of GPTQ begins with this input, and all its inputs are in one group.
+bool is_word_of_group(const StoredMatrix& m, const StoredWeights& stored, int64_t input) {
+  const int64_t per_word = 32 / stored.bits, group = group_at(m, stored, input);
+  if (input % per_word != 0) return false;
+  for (int64_t i = input + 1; i < input + per_word; ++i)
+    if (group_at(m, stored, i) != group) return false;
+  return true;
+}
+
+/// The same for the inputs that share words of GPTQ: a word of each row.
+void read_gptq_words(const StoredMatrix& m, const StoredWeights& stored, const GroupOfRows& group,
+                     int64_t input, std::span<float> values) {
+  const int64_t per_word = 32 / stored.bits;
+  const uint32_t mask = (1u << stored.bits) - 1;
+  for (int64_t row = 0; row < group.rows(); ++row) {
+    const uint32_t word = word_at(m.qweight, input / per_word * m.outputs + group.begin + row);
+    float* const to = values.data() + row * m.inputs + input;
+    for (int64_t i = 0; i < per_word; ++i)
+      to[i] = group.number(row, word >> (stored.bits * i) & mask);
+  }
+}
+
+/// One input of all rows, which are whole words of AWQ.
+void read_awq_words(const StoredMatrix& m, const StoredWeights& stored, const GroupOfRows& group,
+                    int64_t input, std::span<float> values) {
+  const int64_t per_word = 32 / stored.bits;
+  const uint32_t mask = (1u << stored.bits) - 1;
+  for (int64_t row = 0; row < group.rows(); row += per_word) {
+    const uint32_t word = word_at(m.qweight, (input * m.outputs + group.begin + row) / per_word);
+    for (int64_t i = 0; i < per_word; ++i)
+      values[static_cast<size_t>((row + i) * m.inputs + input)] =
+          group.number(row + i, word >> (stored.bits * kAwqPlaces[static_cast<size_t>(i)]) & mask);
+  }
+}
+
 void check_words(const TensorPlace& place, std::span<const int64_t> wanted) {
   const TensorEntry& tensor = *place.tensor;
   CHECK(tensor.type_name == "I32" && std::ranges::equal(tensor.shape, wanted), Exit::kModel,
@@ -96,23 +163,21 @@ void check_stored_matrix(const StoredMatrix& m, const StoredWeights& stored) {
 
 void read_stored_rows(const StoredMatrix& m, const StoredWeights& stored, int64_t begin,
                       int64_t rows, std::span<float> values) {
-  std::vector<float> scales(static_cast<size_t>(rows));
-  std::vector<int> zeros(scales.size());
-  int64_t known = -1;  // the group whose scales and zero points these are
-  for (int64_t input = 0; input < m.inputs; ++input) {
-    const int64_t group = group_at(m, stored, input);
-    if (group != known) {
-      read_elements(m.scales, group * m.outputs + begin, scales);
-      for (int64_t row = 0; row < rows; ++row)
-        zeros[static_cast<size_t>(row)] = zero_at(m, stored, group, begin + row);
-      known = group;
-    }
-    for (int64_t row = 0; row < rows; ++row) {
-      const auto i = static_cast<size_t>(row);
-      const int q = static_cast<int>(integer_at(m, stored, input, begin + row)) - zeros[i];
-      values[static_cast<size_t>(row * m.inputs + input)] = static_cast<float>(q) * scales[i];
+  GroupOfRows group(begin, rows);
+  const int64_t per_word = 32 / stored.bits;
+  const bool whole_words = begin % per_word == 0 && rows % per_word == 0;
+  for (int64_t input = 0; input < m.inputs;) {
+    group.load(m, stored, group_at(m, stored, input));
+    if (stored.method == StoredMethod::kGptq && is_word_of_group(m, stored, input)) {
+      read_gptq_words(m, stored, group, input, values);
+      input += per_word;
+    } else if (stored.method == StoredMethod::kAwq && whole_words) {
+      read_awq_words(m, stored, group, input++, values);
+    } else {
+      read_input(m, stored, group, input++, values);
     }
   }
+  for (const TensorPlace& place : {m.qweight, m.qzeros}) place.file->check_read();
 }
 
 void read_stored_scales(const StoredMatrix& m, const StoredWeights& stored, int64_t begin,
@@ -142,6 +207,7 @@ void read_stored_scales(const StoredMatrix& m, const StoredWeights& stored, int6
       scales[static_cast<size_t>(row * groups + ours)] = scale;
     }
   }
+  m.qzeros.file->check_read();
 }
 
 }  // namespace llmpq

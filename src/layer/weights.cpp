@@ -212,27 +212,13 @@ Matrix load_rounded(const Loader& from, const Rounding& rounding,
 }
 
 /// A table of 16-bit numbers, row-major.
-Buffer load_table(const Loader& from, Format format, const Source& source) {
-  const DType type = format == Format::kF16 ? DType::kF16 : DType::kBf16;
-  const int64_t row_bytes = source.columns * size_of(type);
-  Buffer table = from.backend.allocate(source.rows * row_bytes);
-  const auto read = [&](int64_t begin, int64_t rows, std::vector<uint16_t>& halves) {
-    const int64_t count = rows * source.columns;
-    std::vector<float> values(static_cast<size_t>(count));
-    halves.resize(values.size());
+Buffer load_table(const Loader& from, DType type, const Source& source) {
+  Buffer table = from.backend.allocate(source.rows * source.columns * size_of(type));
+  const auto read = [&](int64_t begin, int64_t rows, std::span<float> values) {
     from.checkpoint.read_rows(source.role, from.layer, begin, rows, values);
-    if (type == DType::kF16)
-      f32_to_f16(values.data(), halves.data(), count);
-    else
-      f32_to_bf16(values.data(), halves.data(), count);
   };
-  const auto use = [&](int64_t begin, int64_t rows, const std::vector<uint16_t>& halves) {
-    from.backend.copy_to_device(from.context, table.data() + begin * row_bytes, halves.data(),
-                                rows * row_bytes);
-    from.context.synchronize();  // before `halves` is written again
-  };
-  for_each_strip<uint16_t>(source.rows, strip_rows(from.strip_bytes, 4 * source.columns), read,
-                           use);
+  from.backend.fill_table(from.context, {type, source.rows, source.columns, table.data()},
+                          from.strip_bytes, {read});
   return table;
 }
 
@@ -356,11 +342,11 @@ EmbeddingWeights load_embedding(const Checkpoint& checkpoint, Backend& backend, 
   EmbeddingWeights w;
   const Format format = format_16bit(c);
   w.type = format == Format::kF16 ? DType::kF16 : DType::kBf16;
-  w.table = load_table(from, format, {kEmbedding, c.vocab, c.embedding_columns()});
+  w.table = load_table(from, w.type, {kEmbedding, c.vocab, c.embedding_columns()});
   if (c.projected_width > 0)
     w.project.matrix = load_matrix(from, format, {{kProjectIn, c.hidden, c.projected_width}});
   if (c.position == PositionKind::kLearned)
-    w.positions = load_table(from, format,
+    w.positions = load_table(from, w.type,
                              {kPositionEmbedding, c.max_positions + c.position_offset, c.hidden});
   if (c.embedding_norm) w.norm = load_norm(from, kEmbeddingNorm, kEmbeddingNormBias);
   return w;

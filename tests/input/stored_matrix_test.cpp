@@ -89,6 +89,21 @@ TEST_F(StoredMatrixTest, RowsAreIntegersLessZeroPointsTimesScales) {
   EXPECT_EQ(scales(), (std::vector<float>{1, 5, 2, 6, 3, 7, 4, 8}));
 }
 
+/// Also in the middle of a word, before and behind words that are whole.
+TEST_F(StoredMatrixTest, InputsOfOneWordMayHaveDifferentScales) {
+  g_idx_[6] = 1;
+  write();
+  std::vector<float> values(2 * kInputs);
+  read_stored_rows(matrix_, stored_, 1, 2, values);
+  for (int64_t row = 0; row < 2; ++row)
+    for (int64_t i = 0; i < kInputs; ++i) {
+      const int64_t output = row + 1, q = (3 * i + 5 * output) % 256 - 128;
+      const int64_t group = i == 6 ? 1 : i / 128;
+      const float scale = scales_[static_cast<size_t>(group * kOutputs + output)];
+      ASSERT_EQ(values[static_cast<size_t>(row * kInputs + i)], static_cast<float>(q) * scale);
+    }
+}
+
 TEST_F(StoredMatrixTest, InputsThatAreOutOfOrderHaveNoScaleInCommon) {
   std::swap(g_idx_[3], g_idx_[200]);
   write();

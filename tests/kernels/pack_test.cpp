@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels/check.hpp"
+#include "kernels/convert.hpp"
 #include "support.hpp"
 #include "tolerance.hpp"
 
@@ -220,19 +221,20 @@ TEST(Pack, GivenScalesAreKeptAndTheLowestIntegerIsHeld) {
   for (const Format format : {Format::kW8, Format::kW4, Format::kW3})
     for (const auto& [n, k] : kShapes) {
       const auto [values, scales] = scaled_rows(format, n, k, true);
-      for (const auto& on : machines()) {
-        Matrix w = packed_matrix(*on, format, n, k, std::vector<float>(values.size(), 0.5f));
-        for (int64_t row = 0; row < n; row += 5)
-          on->backend->pack_scaled_rows(*on->context, w, row, std::min<int64_t>(5, n - row),
-                                        values.data() + row * k,
-                                        scales.data() + row * groups_of(k));
-        std::vector<float> back(values.size()), kept(static_cast<size_t>(groups_of(k)));
-        std::vector<int8_t> q(static_cast<size_t>(k));
-        unpack_rows(w, 0, n, back.data());
-        expect_same_bits(back, values, std::string(name(format)) + " " + on->label);
-        unpack_integers(w, n - 1, q.data(), kept.data());
-        EXPECT_TRUE(std::equal(kept.begin(), kept.end(), scales.end() - groups_of(k)));
-      }
+      for (const auto& on : machines())
+        for (const int64_t most : {int64_t{5}, n}) {
+          Matrix w = packed_matrix(*on, format, n, k, std::vector<float>(values.size(), 0.5f));
+          for (int64_t row = 0; row < n; row += most)
+            on->backend->pack_scaled_rows(*on->context, w, row, std::min(most, n - row),
+                                          values.data() + row * k,
+                                          scales.data() + row * groups_of(k));
+          std::vector<float> back(values.size()), kept(static_cast<size_t>(groups_of(k)));
+          std::vector<int8_t> q(static_cast<size_t>(k));
+          unpack_rows(w, 0, n, back.data());
+          expect_same_bits(back, values, std::string(name(format)) + " " + on->label);
+          unpack_integers(w, n - 1, q.data(), kept.data());
+          EXPECT_TRUE(std::equal(kept.begin(), kept.end(), scales.end() - groups_of(k)));
+        }
     }
 }
 
@@ -254,6 +256,44 @@ TEST(Pack, RowsOutsideTheMatrixAreRefused) {
   w.k = 16;
   w.n = 1000;
   EXPECT_THROW(machine().backend->pack_rows(*machine().context, w, 0, 1, values.data()), Error);
+}
+
+/// Row by row as pack_scaled_row() does it, and in tiles.
+TEST(Pack, GivenScalesCutOffInWholeTilesToo) {
+  const int64_t n = 48, k = 200;
+  Random random(8);
+  const std::vector<float> values = random.vector(n * k, 20.0f);
+  const std::vector<float> scales(static_cast<size_t>(n * groups_of(k)), 1.0f);
+  for (const Format format : {Format::kW8, Format::kW4, Format::kW3})
+    for (const auto& on : machines()) {
+      Matrix w = packed_matrix(*on, format, n, k, std::vector<float>(values.size(), 0.5f));
+      std::vector<std::byte> wanted(static_cast<size_t>(w.packed.bytes()));
+      for (int64_t row = 0; row < n; ++row)
+        pack_scaled_row(format, n, k, row, values.data() + row * k,
+                        scales.data() + row * groups_of(k), wanted.data());
+      on->backend->pack_scaled_rows(*on->context, w, 0, n, values.data(), scales.data());
+      EXPECT_EQ(std::memcmp(w.packed.data(), wanted.data(), wanted.size()), 0)
+          << name(format) << " " << on->label;
+    }
+}
+
+TEST(Pack, ATableHasTheNumbersRoundedToNearest) {
+  const int64_t rows = 300, columns = 77;
+  Random random(3);
+  const std::vector<float> values = random.vector(rows * columns, 3.0f);
+  for (const DType type : {DType::kBf16, DType::kF16})
+    for (const auto& on : machines())
+      for (const int64_t strip_bytes : {int64_t{1}, int64_t{1} << 20}) {
+        std::vector<uint16_t> halves(values.size());
+        on->backend->fill_table(
+            *on->context, {type, rows, columns, reinterpret_cast<std::byte*>(halves.data())},
+            strip_bytes, {[&](int64_t begin, int64_t count, std::span<float> to) {
+              std::copy_n(values.begin() + begin * columns, count * columns, to.begin());
+            }});
+        for (size_t i = 0; i < values.size(); ++i)
+          ASSERT_EQ(halves[i], type == DType::kF16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]))
+              << i << " " << on->label;
+      }
 }
 
 }  // namespace
