@@ -247,7 +247,9 @@ void add(const std::string& label, Function function, Args... args) {
 }
 
 void add_linear_cases(const FormatInfo& format, ActivationType activation) {
-  const char* type = activation == ActivationType::kF32 ? "_f32/" : "_int8/";
+  const char* type = activation == ActivationType::kF32    ? "_f32/"
+                     : activation == ActivationType::kBf16 ? "_bf16/"
+                                                           : "_int8/";
   for (const int64_t tokens : {1, 8, 32, 512})
     for (const auto& [n, k] : {std::pair<int64_t, int64_t>{2048, 5632}, {512, 192}})
       add(fmt::format("linear/{}{}{}x{}x{}", format.name, type, tokens, n, k), bench_linear,
@@ -258,6 +260,7 @@ void add_cases() {
   for (const FormatInfo& format : kFormats) {
     add_linear_cases(format, ActivationType::kF32);
     if (!is_16bit(format.format)) add_linear_cases(format, ActivationType::kInt8);
+    if (format.format == Format::kBf16) add_linear_cases(format, ActivationType::kBf16);
   }
   for (const FormatInfo& format : kFormats)
     add(fmt::format("pack/{}/2048x5632", format.name), bench_pack, format.format, int64_t{2048},

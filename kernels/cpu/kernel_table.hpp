@@ -87,6 +87,8 @@ struct KernelTable {
   void (*attention)(const AttentionArgs&, const AttentionItem&, float* scratch, LinesAhead& ahead);
   /// Items of a cut of at most kRowChunk rows.
   void (*matmul_float)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
+  /// The same for bf16 weights and inputs that are bf16 numbers, in the order of matmul_bf16.hpp.
+  void (*matmul_bf16)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
   /// Items of a cut of at most int8_row_chunk rows, a multiple of int8_row_step if there are more.
   void (*matmul_int8)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
   int64_t int8_row_chunk, int8_row_step;

@@ -11,6 +11,7 @@
 #include "kernels/cpu/kernel_table.hpp"
 #include "kernels/cpu/kv_write.hpp"
 #include "kernels/cpu/logits.hpp"
+#include "kernels/cpu/matmul_bf16.hpp"
 #include "kernels/cpu/matmul_float.hpp"
 #include "kernels/cpu/matmul_int8.hpp"
 #include "kernels/cpu/norm.hpp"
@@ -34,6 +35,7 @@ constexpr KernelTable kTable = {
     .kv_write = kv_write_kernel,
     .attention = attention_kernel,
     .matmul_float = matmul_float_kernel,
+    .matmul_bf16 = matmul_bf16_kernel,
     .matmul_int8 = matmul_int8_kernel,
     .int8_row_chunk = kRowChunk,
     .int8_row_step = kRowStep,

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/flush_x86.hpp"
+
 #define LLMPQ_INLINE [[gnu::always_inline]] inline
 
 namespace llmpq {
@@ -57,6 +59,8 @@ LLMPQ_INLINE F32x16 operator/(F32x16 x, F32x16 y) {
 LLMPQ_INLINE F32x16 fma(F32x16 x, F32x16 y, F32x16 z) {
   return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
 }
+LLMPQ_INLINE F32x16 fma_flushed(F32x16 x, F32x16 y, F32x16 z) { return fma(x, y, z); }
+LLMPQ_INLINE F32x16 add_flushed(F32x16 x, F32x16 y) { return x + y; }
 LLMPQ_INLINE F32x16 max(F32x16 x, F32x16 y) {
   return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
 }

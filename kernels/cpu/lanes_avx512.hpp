@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/flush_x86.hpp"
+
 #define LLMPQ_INLINE [[gnu::always_inline]] inline
 
 namespace llmpq {
@@ -44,6 +46,8 @@ LLMPQ_INLINE F32x16 operator-(F32x16 x, F32x16 y) { return {_mm512_sub_ps(x.v, y
 LLMPQ_INLINE F32x16 operator*(F32x16 x, F32x16 y) { return {_mm512_mul_ps(x.v, y.v)}; }
 LLMPQ_INLINE F32x16 operator/(F32x16 x, F32x16 y) { return {_mm512_div_ps(x.v, y.v)}; }
 LLMPQ_INLINE F32x16 fma(F32x16 x, F32x16 y, F32x16 z) { return {_mm512_fmadd_ps(x.v, y.v, z.v)}; }
+LLMPQ_INLINE F32x16 fma_flushed(F32x16 x, F32x16 y, F32x16 z) { return fma(x, y, z); }
+LLMPQ_INLINE F32x16 add_flushed(F32x16 x, F32x16 y) { return x + y; }
 LLMPQ_INLINE F32x16 max(F32x16 x, F32x16 y) { return {_mm512_max_ps(x.v, y.v)}; }
 LLMPQ_INLINE F32x16 min(F32x16 x, F32x16 y) { return {_mm512_min_ps(x.v, y.v)}; }
 LLMPQ_INLINE F32x16 abs(F32x16 x) { return {_mm512_abs_ps(x.v)}; }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/convert.hpp"
+#include "kernels/cpu/flushed.hpp"
 
 #define LLMPQ_INLINE [[gnu::always_inline]] inline
 
@@ -75,6 +76,20 @@ LLMPQ_INLINE F32x16 operator/(F32x16 a, F32x16 b) {
 LLMPQ_INLINE F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
   for (int i = 0; i < kLanes; ++i) c.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
   return c;
+}
+/// While it lives, fma_flushed and add_flushed may be used: other lanes set the processor's mode
+/// for them, for as long as no other function's arithmetic needs another.
+struct FlushDenormals {
+  FlushDenormals() {}
+};
+/// a * b + c and a + b without denormals (flushed.hpp); a and b of a product are bf16 numbers.
+LLMPQ_INLINE F32x16 fma_flushed(F32x16 a, F32x16 b, F32x16 c) {
+  for (int i = 0; i < kLanes; ++i) c.v[i] = fma_flushed(a.v[i], b.v[i], c.v[i]);
+  return c;
+}
+LLMPQ_INLINE F32x16 add_flushed(F32x16 a, F32x16 b) {
+  for (int i = 0; i < kLanes; ++i) a.v[i] = add_flushed(a.v[i], b.v[i]);
+  return a;
 }
 /// The second operand if one of the two is NaN, as the instructions have it.
 LLMPQ_INLINE F32x16 max(F32x16 a, F32x16 b) {

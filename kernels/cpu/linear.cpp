@@ -137,7 +137,9 @@ void linear(Context& context, const LinearArgs& args) {
   }
   task.x_stride = w.k;
   task.x = float_inputs(on, args);
-  run_panels(on, task, on.kernels().matmul_float, kRowChunk, kRowStep, w.next);
+  const bool is_bf16 = w.format == Format::kBf16 && args.activation == ActivationType::kBf16;
+  run_panels(on, task, is_bf16 ? on.kernels().matmul_bf16 : on.kernels().matmul_float, kRowChunk,
+             kRowStep, w.next);
 }
 
 }  // namespace llmpq

@@ -6,9 +6,9 @@
 namespace llmpq {
 
 /// Ops::linear. The weights' format and `activation` choose the arithmetic:
-/// integer weights with kInt8: integer dot products per group (matmul_groups.hpp); everything else:
-/// an f32 fma chain (matmul_float.hpp) over inputs that were rounded to f32, bf16, f16 or int8
-/// before.
+/// integer weights with kInt8: integer dot products per group (matmul_groups.hpp); bf16 weights
+/// with kBf16: pairs of chains over blocks of 32 inputs (matmul_bf16.hpp); everything else: an f32
+/// fma chain (matmul_float.hpp) over inputs that were rounded to f32, bf16, f16 or int8 before.
 void linear(Context& context, const LinearArgs& args);
 
 /// Scratch memory that inputs [tokens, k] take as int8 with their scales and sums.

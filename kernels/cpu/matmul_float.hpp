@@ -80,23 +80,27 @@ LLMPQ_INLINE void add_half(const uint8_t* const (&pairs)[2], const float* x, int
   }
 }
 
+/// A group of two 16-bit tiles as they are packed.
+struct HalfTiles {
+  const uint8_t* tiles[2];
+  int64_t ahead;  ///< bytes to the weights to ask for
+};
+
 /// advance_rows with two 16-bit tiles as they are packed: for few rows, whose time is the reading
-/// of the weights, a panel on the way would cost more than it saves. `ahead`: bytes to the weights
-/// to ask for.
+/// of the weights, a panel on the way would cost more than it saves.
 template <Format format, int rows>
-[[gnu::noinline]] void advance_half_rows(const uint8_t* const (&tiles)[2], int64_t ahead,
-                                         int64_t size, const float* x, int64_t x_stride,
-                                         float* acc) {
+[[gnu::noinline]] void advance_half_rows(const HalfTiles& weights, int64_t size, const float* x,
+                                         int64_t x_stride, float* acc) {
   F32x16 sums[rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; ++r) {
     sums[r][0] = load(acc + r * kPanel);
     sums[r][1] = load(acc + r * kPanel + kLanes);
   }
-  const uint8_t* pairs[2] = {tiles[0], tiles[1]};
+  const uint8_t* pairs[2] = {weights.tiles[0], weights.tiles[1]};
   for (int64_t i = 0; i < size; i += 2, pairs[0] += kVector, pairs[1] += kVector) {
-    __builtin_prefetch(pairs[0] + ahead);
-    __builtin_prefetch(pairs[1] + ahead);
+    __builtin_prefetch(pairs[0] + weights.ahead);
+    __builtin_prefetch(pairs[1] + weights.ahead);
     add_half<format, 0>(pairs, x + i, x_stride, sums);
     if (i + 1 == size) break;
     add_half<format, 1>(pairs, x + i, x_stride, sums);
@@ -109,18 +113,22 @@ template <Format format, int rows>
 }
 
 template <Format format, int rows>
-LLMPQ_INLINE void advance_halves(int64_t count, const uint8_t* const (&tiles)[2], int64_t ahead,
-                                 int64_t size, const float* x, int64_t x_stride, float* acc) {
+LLMPQ_INLINE void advance_halves(int64_t count, const HalfTiles& weights, int64_t size,
+                                 const float* x, int64_t x_stride, float* acc) {
   if constexpr (rows > 0) {
-    if (count == rows) return advance_half_rows<format, rows>(tiles, ahead, size, x, x_stride, acc);
-    advance_halves<format, rows - 1>(count, tiles, ahead, size, x, x_stride, acc);
+    if (count == rows) return advance_half_rows<format, rows>(weights, size, x, x_stride, acc);
+    advance_halves<format, rows - 1>(count, weights, size, x, x_stride, acc);
   }
 }
 
-/// All groups of a panel through an f32 copy of each.
-LLMPQ_INLINE void multiply_by_panels(const MatmulTask& task, const uint8_t* tile, bool second,
-                                     int64_t begin, int64_t rows, float* acc) {
+/// All groups of a panel through an f32 copy of each: `advance(rows, group, size, x, x_stride,
+/// acc)` takes at most kFloatRows rows through it.
+template <typename Advance>
+LLMPQ_INLINE void multiply_by_panels(const MatmulTask& task, int64_t panel, int64_t begin,
+                                     int64_t rows, float* acc, Advance advance_by) {
   FloatPanel weights;
+  const uint8_t* tile = first_tile(task, panel);
+  const bool second = has_second(task, panel);
   if (!second) __builtin_memset(weights.weights, 0, sizeof(weights.weights));
   for (int64_t k = 0; k < task.k; k += kGroup, tile += task.group_bytes) {
     const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
@@ -131,29 +139,40 @@ LLMPQ_INLINE void multiply_by_panels(const MatmulTask& task, const uint8_t* tile
     const float* x = task.x + begin * task.x_stride + k;
     float* sums = acc;
     for (int64_t left = rows; left > 0; left -= kFloatRows, sums += kFloatRows * kPanel) {
-      advance<kFloatRows>(left < kFloatRows ? left : kFloatRows, weights, size, x, task.x_stride,
-                          sums);
+      advance_by(left < kFloatRows ? left : kFloatRows, weights, size, x, task.x_stride, sums);
       x += kFloatRows * task.x_stride;
     }
   }
 }
 
-/// All groups of a panel of bf16 or f16, for at most kFloatRows rows.
-template <Format format>
-LLMPQ_INLINE void multiply_halves(const MatmulTask& task, const uint8_t* tile, bool second,
-                                  int64_t begin, int64_t rows, float* acc) {
+/// All groups of a panel of bf16 or f16 as they are packed: `advance(rows, group, size, x,
+/// x_stride, acc)` takes the rows, at most kFloatRows, through one.
+template <typename Advance>
+LLMPQ_INLINE void multiply_halves(const MatmulTask& task, int64_t panel, int64_t begin,
+                                  int64_t rows, float* acc, Advance advance_by) {
+  const uint8_t* const first = first_tile(task, panel);
   // Without a second tile the first is computed twice; finish_panel drops the copy.
-  const uint8_t* tiles[2] = {tile, second ? tile + task.tile_bytes : tile};
+  HalfTiles weights = {{first, has_second(task, panel) ? first + task.tile_bytes : first}, 0};
   for (int64_t k = 0; k < task.k; k += kGroup) {
     const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
     const float* x = task.x + begin * task.x_stride + k;
     // Beyond the end of two tiles come the next two.
     const bool in_tile = task.k - k > kAheadBytes / task.group_bytes * kGroup;
-    const int64_t ahead = kAheadBytes + (in_tile ? 0 : task.tile_bytes);
-    advance_halves<format, kFloatRows>(rows, tiles, ahead, size, x, task.x_stride, acc);
-    tiles[0] += task.group_bytes;
-    tiles[1] += task.group_bytes;
+    weights.ahead = kAheadBytes + (in_tile ? 0 : task.tile_bytes);
+    advance_by(rows, weights, size, x, task.x_stride, acc);
+    weights.tiles[0] += task.group_bytes;
+    weights.tiles[1] += task.group_bytes;
   }
+}
+
+template <Format format>
+LLMPQ_INLINE void multiply_few(const MatmulTask& task, int64_t panel, int64_t begin, int64_t rows,
+                               float* acc) {
+  multiply_halves(task, panel, begin, rows, acc,
+                  [](int64_t count, const HalfTiles& weights, int64_t size, const float* x,
+                     int64_t x_stride, float* sums) {
+                    advance_halves<format, kFloatRows>(count, weights, size, x, x_stride, sums);
+                  });
 }
 
 LLMPQ_INLINE void multiply_floats(const MatmulTask& task, int64_t panel, int64_t begin,
@@ -161,14 +180,15 @@ LLMPQ_INLINE void multiply_floats(const MatmulTask& task, int64_t panel, int64_t
   alignas(64) float acc[kRowChunk * kPanel];
   const int64_t rows = end - begin;
   __builtin_memset(acc, 0, static_cast<size_t>(rows * kPanel) * sizeof(float));
-  const uint8_t* tile = task.packed + panel * 2 * task.tile_bytes;
-  const bool second = panel * kPanel + kTile < task.n;
   if (task.format == Format::kBf16 && rows <= kFloatRows) {
-    multiply_halves<Format::kBf16>(task, tile, second, begin, rows, acc);
+    multiply_few<Format::kBf16>(task, panel, begin, rows, acc);
   } else if (task.format == Format::kF16 && rows <= kFloatRows) {
-    multiply_halves<Format::kF16>(task, tile, second, begin, rows, acc);
+    multiply_few<Format::kF16>(task, panel, begin, rows, acc);
   } else {
-    multiply_by_panels(task, tile, second, begin, rows, acc);
+    multiply_by_panels(
+        task, panel, begin, rows, acc,
+        [](int64_t count, const FloatPanel& weights, int64_t size, const float* x, int64_t x_stride,
+           float* sums) { advance<kFloatRows>(count, weights, size, x, x_stride, sums); });
   }
   finish_panel(task, panel, begin, end, acc);
 }

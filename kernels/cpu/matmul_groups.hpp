@@ -49,9 +49,9 @@ struct PanelGroups {
 
   LLMPQ_INLINE PanelGroups(const MatmulTask& task, int64_t panel)
       : format(task.format),
-        tile(task.packed + panel * 2 * task.tile_bytes),
+        tile(first_tile(task, panel)),
         // Without a second tile the first is computed twice; finish_panel drops the copy.
-        to_second(panel * kPanel + kTile < task.n ? task.tile_bytes : 0),
+        to_second(has_second(task, panel) ? task.tile_bytes : 0),
         group_bytes(task.group_bytes),
         inputs(task.k) {}
 

@@ -18,6 +18,14 @@ LLMPQ_INLINE void for_items(const MatmulTask& task, const MatmulCut& cut, int64_
   }
 }
 
+/// The first of the two tiles of a panel, and whether there is a second.
+LLMPQ_INLINE const uint8_t* first_tile(const MatmulTask& task, int64_t panel) {
+  return task.packed + panel * 2 * task.tile_bytes;
+}
+LLMPQ_INLINE bool has_second(const MatmulTask& task, int64_t panel) {
+  return panel * kPanel + kTile < task.n;
+}
+
 // Weights are asked for before they are read, and line by line between the products: the work on a
 // group comes in bursts (decode, then multiply), which the hardware's own prefetching does not look
 // through, and lines that are asked for in bursts hold up each other and all other loads.

@@ -14,7 +14,8 @@
 namespace llmpq {
 
 /// Of one rank: "cuda bf16", "cpu f32+int8": the backend, and the types to which inputs of products
-/// are rounded before the formats of the plan.
+/// are rounded before the formats of the plan; "bf16-pairs" where their sums have an order of their
+/// own too. Every CPU can compute each of a CPU's classes, whatever its instruction set.
 std::string arithmetic_class(const Backend& backend, const Plan& plan,
                              std::optional<ActivationType> wish);
 

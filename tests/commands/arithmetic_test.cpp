@@ -20,7 +20,10 @@ TEST(Arithmetic, ClassNamesTheTypesOfThePlansFormats) {
   const auto cpu = make_cpu_backend(1, "auto");
   const Plan mixed = plan_of({Format::kW4, Format::kBf16, Format::kW8}, Format::kBf16);
   EXPECT_EQ(arithmetic_class(*cpu, mixed, std::nullopt), "cpu f32+int8");
-  EXPECT_EQ(arithmetic_class(*cpu, mixed, ActivationType::kBf16), "cpu bf16");
+  EXPECT_EQ(arithmetic_class(*cpu, mixed, ActivationType::kBf16), "cpu bf16+bf16-pairs");
+  const Plan bf16 = plan_of({Format::kBf16}, Format::kBf16);
+  EXPECT_EQ(arithmetic_class(*cpu, bf16, ActivationType::kBf16), "cpu bf16-pairs");
+  EXPECT_EQ(arithmetic_class(*cpu, bf16, std::nullopt), "cpu f32");
   EXPECT_EQ(arithmetic_class(*cpu, plan_of({Format::kW4}, Format::kW8), std::nullopt), "cpu int8");
 }
 

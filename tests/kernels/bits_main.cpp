@@ -64,6 +64,19 @@ void products(Machine& machine, Random& random) {
   }
 }
 
+/// Of bf16 numbers whose products are denormal, or almost.
+void small_products(Machine& machine, Random& random) {
+  constexpr int64_t kRows = 5, kOutputs = 20, kInputs = 333;
+  constexpr float kSmall = 0x1p-62f;
+  const std::vector<float> weights = random.vector(kOutputs * kInputs, kSmall),
+                           x = random.vector(kRows * kInputs, kSmall);
+  const Matrix w = packed_matrix(machine, Format::kBf16, kOutputs, kInputs, weights);
+  std::vector<float> y(kRows * kOutputs);
+  machine.ops().linear(*machine.context,
+                       {x.data(), &w, nullptr, ActivationType::kBf16, kRows, y.data(), kOutputs});
+  print_hash("small product", y);
+}
+
 void rows(Machine& machine, Random& random) {
   constexpr int64_t kTokens = 7, kHidden = 150;
   const std::vector<float> weight = random.vector(kHidden), bias = random.vector(kHidden),
@@ -153,6 +166,7 @@ void run() {
   Random random(12);
   functions(random);
   products(machine, random);
+  small_products(machine, random);
   rows(machine, random);
   for (const DType type : {DType::kF32, DType::kBf16, DType::kF16, DType::kInt8})
     attention(machine, random, type);

@@ -40,6 +40,7 @@ void PrintTo(const Flavor& flavor, std::ostream* out) { *out << flavor.name; }
 
 const std::vector<Flavor> kFlavors{
     {"bf16_greedy", {"--format", "bf16"}},
+    {"bf16_both_sampled", {"--format", "bf16", "--activation-dtype", "bf16"}},
     {"f16_sampled", {"--format", "f16"}},
     {"w8_sampled", {"--format", "w8"}},
     {"w4_sampled", {"--format", "w4"}},
