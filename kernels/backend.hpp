@@ -61,6 +61,7 @@ struct DeviceInfo {
   int compute_capability = 0;  ///< CUDA: major * 10 + minor
   std::string pci;             ///< CUDA: the bus id, domain:bus:device.function
   std::string isa;             ///< CPU: the instruction set of its kernels
+  std::string left_out = {};   ///< CPU: what they leave out of it and why, a sentence; or empty
 };
 
 /// What the scratch memory of a stage's operations depends on: the largest step's sizes.

@@ -140,6 +140,9 @@ Peaks measure_cpu_peaks(ThreadPool& pool, Isa isa, Clock clock, const CpuPeakSiz
                                [&](int64_t rounds) { float_sink = loops.fma(rounds); });
   peaks.int8_gops = best_gops(pool, clock, sizes.pass_s, 2 * loops.products_of_round,
                               [&](int64_t rounds) { integer_sink = loops.dot_int8(rounds); });
+  if (loops.dot_bf16 != nullptr)
+    peaks.half_gflops = best_gops(pool, clock, sizes.pass_s, 2 * loops.bf16_products_of_round,
+                                  [&](int64_t rounds) { float_sink = loops.dot_bf16(rounds); });
   return peaks;
 }
 

@@ -1,7 +1,7 @@
 // kernel_bench [google benchmark flags]: the CPU kernels over formats and shapes. Each case is held
 // against the plain kernels first and does not run if a bit differs. Columns: us, GB/s of weights
 // (or cache) read, GFLOP/s, and both as a share of what this machine reached in the same run: of
-// reading, and of the f32 FMA or, where inputs are int8, the int8 limit.
+// reading, and of the f32 FMA or, where inputs are int8, the int8 limit (bf16: of tiles, if used).
 // LLMPQ_BENCH_CLOCK=cpu: one thread, by its CPU time, for machines that others use too.
 // LLMPQ_BENCH_DEVICE=cuda: the GPU's kernels instead (cuda_bench.hpp).
 // LLMPQ_BENCH_THREADS and LLMPQ_BENCH_ISA choose threads (0: all) and instruction set (auto).
@@ -116,6 +116,12 @@ void run_linear(Machine& on, const LinearCase& c, const Matrix& w, const std::ve
                            {x.data(), &w, nullptr, c.activation, tokens, y.data(), c.n});
 }
 
+double peak_of(ActivationType activation) {
+  if (activation == ActivationType::kInt8) return limits.int8_gops;
+  const bool tiles = activation == ActivationType::kBf16 && limits.half_gflops > 0;
+  return tiles ? limits.half_gflops : limits.f32_gflops;
+}
+
 void bench_linear(benchmark::State& state, LinearCase c) {
   const std::vector<Matrix> matrices = cold_matrices(c);
   const std::vector<float> x = numbers(c.tokens * c.k);
@@ -128,8 +134,7 @@ void bench_linear(benchmark::State& state, LinearCase c) {
   size_t next = 0;
   for (auto _ : state) run_linear(fast(), c, matrices[next++ % matrices.size()], x, y, c.tokens);
   report(state, static_cast<double>(matrices[0].packed.bytes()),
-         2.0 * static_cast<double>(c.tokens * c.n * c.k),
-         c.activation == ActivationType::kInt8 ? limits.int8_gops : limits.f32_gflops);
+         2.0 * static_cast<double>(c.tokens * c.n * c.k), peak_of(c.activation));
 }
 
 struct AttentionCase {

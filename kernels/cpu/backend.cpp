@@ -57,6 +57,7 @@ class CpuBackend final : public Backend {
     DeviceInfo device;
     device.name = cpu_name();
     device.isa = llmpq::name(isa_);
+    device.left_out = left_out(isa_);
     device.memory_bytes = proc_kib("MemTotal");
     device.free_bytes = proc_kib("MemAvailable");
     device.compute_units = pool_.threads();

@@ -41,6 +41,8 @@ Isa choose_isa(const std::string& text) {
   return isa;
 }
 
+std::string left_out(Isa isa) { return isa == Isa::kAmx ? why_no_bf16_tiles() : std::string(); }
+
 const KernelTable& kernels(Isa isa) { return compiled(isa).kernels(); }
 
 const KernelTable& best_kernels() {

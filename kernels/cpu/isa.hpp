@@ -9,7 +9,8 @@
 namespace llmpq {
 
 /// plain: C++ for any CPU (on x86-64 its baseline). avx2: AVX2, FMA, F16C. vnni: AVX-512
-/// F/BW/CD/DQ/VL and VNNI. amx: vnni and AMX tiles with int8 and bf16, which the kernel must grant.
+/// F/BW/CD/DQ/VL and VNNI. amx: vnni and AMX tiles with int8, which the kernel must grant, and with
+/// bf16 where the CPU multiplies it as documented.
 enum class Isa : uint8_t { kPlain, kAvx2, kVnni, kAmx };
 
 std::string_view name(Isa isa);
@@ -21,5 +22,8 @@ std::vector<Isa> available_isas();
 /// The instruction set of a --isa value; "auto" is the best there is. Error(kUsage) for an unknown
 /// name or one that this CPU lacks.
 Isa choose_isa(const std::string& text);
+
+/// What kernels of `isa` leave out on this CPU, and why, as a sentence; empty as a rule.
+std::string left_out(Isa isa);
 
 }  // namespace llmpq

@@ -16,6 +16,9 @@ inline constexpr int64_t kPanel = 32;
 /// Rows of x that one item of the matrix product takes through a panel: at most, and a multiple of
 /// which each but the last item has.
 inline constexpr int64_t kRowChunk = 96, kRowStep = 12;
+/// The same where products are of tiles: half the decoding and half the reading of weights, while
+/// the sums stay in L1.
+inline constexpr int64_t kTileRowChunk = 192, kTileRowStep = 32;
 /// Rows of one sequence that share a decoded block of the KV cache.
 inline constexpr int64_t kAttentionRows = 8;
 /// Of a product of doubles: what is in registers.
@@ -24,17 +27,23 @@ inline constexpr int64_t kDenseTileRows = 4, kDenseTileColumns = 16;
 /// Rows rounded to int8, group by group: the rows of a group are neighbours in the caches, and AMX
 /// loads 16 of them as a tile.
 struct Int8Rows {
-  int64_t rows;    ///< as they lie here, int8_rows(tokens); those past the tokens hold anything
+  int64_t rows;    ///< as they lie here, padded_rows(tokens); those past the tokens hold anything
   int8_t* values;  ///< [groups, rows, kGroup]; inputs past k are 0
   float* scale;    ///< [groups, rows]
   int32_t* shift;  ///< [groups, rows]: bias * the sum of a row's integers
   int32_t bias;    ///< of the weights that they will meet (weight_bias())
 };
 
+/// Rows rounded to bf16 for a tile unit, group by group as in Int8Rows.
+struct Bf16Rows {
+  int64_t rows;      ///< as they lie here, padded_rows(tokens); those past the tokens hold anything
+  uint16_t* values;  ///< [groups, rows, kGroup]; inputs past k are 0
+};
+
 /// Rows below which no tile is used: a step of few rows waits for its weights anyway.
 inline constexpr int64_t kFewestTileRows = 8;
-/// Rows that tokens take up in Int8Rows: whole tiles where tiles may be used.
-constexpr int64_t int8_rows(int64_t tokens) {
+/// Rows that tokens take up in Int8Rows and Bf16Rows: whole tiles where tiles may be used.
+constexpr int64_t padded_rows(int64_t tokens) {
   return tokens < kFewestTileRows ? tokens : (tokens + 15) / 16 * 16;
 }
 
@@ -53,6 +62,7 @@ struct MatmulTask {
   const float* x;                   ///< float product: [tokens, k], `x_stride` floats apart
   int64_t x_stride;
   Int8Rows x_int8;    ///< integer product
+  Bf16Rows x_bf16;    ///< bf16 product on tiles
   const float* bias;  ///< [n] or nullptr
   float* y;
   int64_t y_stride;
@@ -89,11 +99,16 @@ struct KernelTable {
   void (*matmul_float)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
   /// The same for bf16 weights and inputs that are bf16 numbers, in the order of matmul_bf16.hpp.
   void (*matmul_bf16)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
+  /// The same product on tiles, for kFewestTileRows rows and more, in items of a cut of at most
+  /// kTileRowChunk rows. Null where no tiles multiply bf16 numbers in that order.
+  void (*matmul_bf16_tiles)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
   /// Items of a cut of at most int8_row_chunk rows, a multiple of int8_row_step if there are more.
   void (*matmul_int8)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
   int64_t int8_row_chunk, int8_row_step;
   /// One row of activations [k] to row `row` of `to`.
   void (*quantize_row)(const float* x, int64_t k, const Int8Rows& to, int64_t row);
+  /// One row of activations [k], rounded, to row `row` of `to`.
+  void (*round_row_to_bf16)(const float* x, int64_t k, const Bf16Rows& to, int64_t row);
   /// What quantize_row kept, as floats again: q * scale.
   void (*dequantize_row)(const Int8Rows& from, int64_t k, int64_t row, float* to);
   /// Rounds 16 rows of weights [16, k] into their tile, and asks the memory for the 16 rows behind
@@ -131,6 +146,11 @@ const KernelTable& kernels_avx2();
 const KernelTable& kernels_avx512();
 /// kernels_avx512() with integer products of many rows on tiles.
 const KernelTable& kernels_amx();
+/// And bf16 products too.
+const KernelTable& kernels_amx_bf16();
+/// The kind of numbers whose products by AMX differ from those of matmul_bf16.hpp, of which no bit
+/// may; nullptr if there is none. For a CPU with amx_bf16.
+const char* bf16_difference_of_amx();
 /// The table of an instruction set. Error(kInternal) if nothing was compiled for it.
 const KernelTable& kernels(Isa isa);
 /// The table of the best instruction set here: for the host's work beside a backend's operations.

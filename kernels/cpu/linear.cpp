@@ -19,7 +19,7 @@ int64_t rows_per_chunk(int64_t k) { return std::max<int64_t>(1, 16384 / k); }
 /// them, at *rest.
 Int8Rows round_to_int8(CpuContext& on, const LinearArgs& args, int64_t more, std::byte** rest) {
   const int64_t k = args.w->k;
-  const int64_t rows = int8_rows(args.tokens), count = groups_of(k) * rows;
+  const int64_t rows = padded_rows(args.tokens), count = groups_of(k) * rows;
   const int64_t bytes = rounded_input_bytes(args.tokens, k);
   std::byte* memory = on.scratch(bytes + more);
   const Int8Rows rounded{
@@ -53,6 +53,18 @@ const float* through_int8(CpuContext& on, const LinearArgs& args) {
     for (int64_t t = begin; t < end; ++t) on.kernels().dequantize_row(rounded, k, t, to + t * k);
   });
   return to;
+}
+
+/// The inputs as bf16 in the context's scratch memory, for tiles.
+Bf16Rows round_rows_to_bf16(CpuContext& on, const LinearArgs& args) {
+  const int64_t k = args.w->k;
+  std::byte* const memory = on.scratch(bf16_input_bytes(args.tokens, k));
+  const Bf16Rows rounded{padded_rows(args.tokens), reinterpret_cast<uint16_t*>(memory)};
+  on.pool().parallel_for(args.tokens, rows_per_chunk(k), [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t)
+      on.kernels().round_row_to_bf16(args.x + t * k, k, rounded, t);
+  });
+  return rounded;
 }
 
 /// The inputs of a float product.
@@ -110,13 +122,18 @@ void run_panels(CpuContext& on, const MatmulTask& task, MatmulKernel kernel, int
 }  // namespace
 
 int64_t rounded_input_bytes(int64_t tokens, int64_t k) {
-  return groups_of(k) * int8_rows(tokens) * (kGroup + 8);
+  return groups_of(k) * padded_rows(tokens) * (kGroup + 8);
+}
+
+int64_t bf16_input_bytes(int64_t tokens, int64_t k) {
+  return groups_of(k) * padded_rows(tokens) * kGroup * 2;
 }
 
 void linear(Context& context, const LinearArgs& args) {
   CpuContext& on = cpu(context);
   const Matrix& w = *args.w;
   assert(w.packed.bytes() == packed_bytes(w.format, w.n, w.k));
+  const KernelTable& table = on.kernels();
   MatmulTask task{};
   task.format = w.format;
   task.n = w.n;
@@ -131,15 +148,18 @@ void linear(Context& context, const LinearArgs& args) {
   if (args.activation == ActivationType::kInt8 && !is_16bit(w.format)) {
     std::byte* rest = nullptr;
     task.x_int8 = round_to_int8(on, args, 0, &rest);
-    const KernelTable& table = on.kernels();
     return run_panels(on, task, table.matmul_int8, table.int8_row_chunk, table.int8_row_step,
                       w.next);
   }
+  const bool is_bf16 = w.format == Format::kBf16 && args.activation == ActivationType::kBf16;
+  if (is_bf16 && args.tokens >= kFewestTileRows && table.matmul_bf16_tiles != nullptr) {
+    task.x_bf16 = round_rows_to_bf16(on, args);
+    return run_panels(on, task, table.matmul_bf16_tiles, kTileRowChunk, kTileRowStep, w.next);
+  }
   task.x_stride = w.k;
   task.x = float_inputs(on, args);
-  const bool is_bf16 = w.format == Format::kBf16 && args.activation == ActivationType::kBf16;
-  run_panels(on, task, is_bf16 ? on.kernels().matmul_bf16 : on.kernels().matmul_float, kRowChunk,
-             kRowStep, w.next);
+  run_panels(on, task, is_bf16 ? table.matmul_bf16 : table.matmul_float, kRowChunk, kRowStep,
+             w.next);
 }
 
 }  // namespace llmpq

@@ -29,9 +29,7 @@ constexpr int64_t kTileRows = 16;
 constexpr int64_t kTileInputs = 64;
 constexpr int64_t kTileQuads = kTileInputs / 4;
 constexpr int64_t kTileSums = kTileRows * kTile;
-/// Twice kRowChunk: half the decoding and half the reading of weights, while acc stays in L1.
-constexpr int64_t kTileRowChunk = 192;
-constexpr int64_t kTileRowStep = 2 * kTileRows;
+static_assert(kTileRowStep == 2 * kTileRows);
 
 /// At most 32 rows of a panel at one group.
 struct TileBlock {

@@ -21,6 +21,10 @@ struct PeakLoops {
   /// products.
   int64_t (*dot_int8)(int64_t rounds);
   int64_t products_of_round;
+  /// bf16 products of ones, added up as f32: the sum of all accumulators, which is the number of
+  /// products while it is exact (2^24 an accumulator). Null where no unit has them.
+  float (*dot_bf16)(int64_t rounds);
+  int64_t bf16_products_of_round;
 };
 
 /// The loops of an instruction set. Error(kInternal) if nothing was compiled for it.
@@ -30,5 +34,6 @@ const PeakLoops& peak_loops_plain();  ///< with what every CPU of this architect
 const PeakLoops& peak_loops_avx2();
 const PeakLoops& peak_loops_vnni();
 const PeakLoops& peak_loops_amx();
+const PeakLoops& peak_loops_amx_bf16();  ///< with dot_bf16
 
 }  // namespace llmpq

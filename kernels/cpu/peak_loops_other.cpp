@@ -48,7 +48,7 @@ int64_t dot_int8(int64_t rounds) {
   return all;
 }
 
-constexpr PeakLoops kPlain{read, fma, int64_t{kSums} * kLanes, dot_int8, kBytes};
+constexpr PeakLoops kPlain{read, fma, int64_t{kSums} * kLanes, dot_int8, kBytes, nullptr, 0};
 
 }  // namespace
 

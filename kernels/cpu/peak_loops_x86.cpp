@@ -136,10 +136,31 @@ int64_t dot_128(int64_t rounds) {
   return total<int32_t>(sum, sizeof sum);
 }
 
+/// What a loop over tiles of one type multiplies.
+struct Int8Ones {
+  using Number = int8_t;
+  using Sum = int32_t;
+  static constexpr Number kOne = 1;
+  template <int c, int a, int b>
+  [[gnu::always_inline]] static void dot(AmxTiles& tiles) {
+    tiles.dot<c, a, b>();
+  }
+};
+struct Bf16Ones {
+  using Number = uint16_t;
+  using Sum = float;
+  static constexpr Number kOne = 0x3f80;
+  template <int c, int a, int b>
+  [[gnu::always_inline]] static void dot(AmxTiles& tiles) {
+    tiles.dot_bf16<c, a, b>();
+  }
+};
+
 /// Four products into tiles of their own, from two tiles of each side, as a kernel would.
-[[gnu::target("amx-tile,amx-int8")]] int64_t dot_amx(int64_t rounds) {
-  alignas(64) std::array<int8_t, 1024> ones;
-  ones.fill(1);
+template <typename Ones>
+auto dot_tiles(int64_t rounds) {
+  alignas(64) std::array<typename Ones::Number, 1024 / sizeof(typename Ones::Number)> ones;
+  ones.fill(Ones::kOne);
   AmxTiles tiles;
   tiles.zero<0>();
   tiles.zero<1>();
@@ -150,23 +171,30 @@ int64_t dot_128(int64_t rounds) {
   tiles.load<6>(ones.data(), 64);
   tiles.load<7>(ones.data(), 64);
   for (int64_t i = 0; i < rounds; ++i) {
-    tiles.dot<0, 4, 6>();
-    tiles.dot<1, 4, 7>();
-    tiles.dot<2, 5, 6>();
-    tiles.dot<3, 5, 7>();
+    Ones::template dot<0, 4, 6>(tiles);
+    Ones::template dot<1, 4, 7>(tiles);
+    Ones::template dot<2, 5, 6>(tiles);
+    Ones::template dot<3, 5, 7>(tiles);
   }
-  alignas(64) std::array<int32_t, 1024> sums;
+  alignas(64) std::array<typename Ones::Sum, 1024> sums;
   tiles.store<0>(sums.data(), 64);
   tiles.store<1>(sums.data() + 256, 64);
   tiles.store<2>(sums.data() + 512, 64);
   tiles.store<3>(sums.data() + 768, 64);
-  return total<int32_t>(sums.data(), sizeof sums);
+  return total<typename Ones::Sum>(sums.data(), sizeof sums);
 }
 
-constexpr PeakLoops kPlain{read_128, fma_128, kSums * 4, dot_128, kSums * 8};
-constexpr PeakLoops kAvx2{read_256, fma_256, kSums * 8, dot_256, kSums * 32};
-constexpr PeakLoops kVnni{read_256, fma_512, kSums * 16, dot_vnni, kSums * 64};
-constexpr PeakLoops kAmx{read_256, fma_512, kSums * 16, dot_amx, int64_t{4} * 16 * 16 * 64};
+constexpr int64_t kTileProducts = int64_t{4} * 16 * 16;
+
+constexpr PeakLoops kPlain{read_128, fma_128, kSums * 4, dot_128, kSums * 8, nullptr, 0};
+constexpr PeakLoops kAvx2{read_256, fma_256, kSums * 8, dot_256, kSums * 32, nullptr, 0};
+constexpr PeakLoops kVnni{read_256, fma_512, kSums * 16, dot_vnni, kSums * 64, nullptr, 0};
+constexpr PeakLoops kAmx{read_256,           fma_512, kSums * 16, dot_tiles<Int8Ones>,
+                         kTileProducts * 64, nullptr, 0};
+constexpr PeakLoops kAmxBf16{read_256,           fma_512,
+                             kSums * 16,         dot_tiles<Int8Ones>,
+                             kTileProducts * 64, dot_tiles<Bf16Ones>,
+                             kTileProducts * 32};
 
 }  // namespace
 
@@ -174,5 +202,6 @@ const PeakLoops& peak_loops_plain() { return kPlain; }
 const PeakLoops& peak_loops_avx2() { return kAvx2; }
 const PeakLoops& peak_loops_vnni() { return kVnni; }
 const PeakLoops& peak_loops_amx() { return kAmx; }
+const PeakLoops& peak_loops_amx_bf16() { return kAmxBf16; }
 
 }  // namespace llmpq

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "kernels/cpu/isa.hpp"
 #include "kernels/cpu/kernel_table.hpp"
@@ -20,5 +21,9 @@ struct CompiledIsa {
 
 /// From the plainest, which is always here, to the best.
 std::span<const CompiledIsa> compiled_isas();
+
+/// Why kernels(Isa::kAmx) multiply bf16 numbers without tiles, as a sentence; empty where they use
+/// them, and where there is no AMX.
+std::string why_no_bf16_tiles();
 
 }  // namespace llmpq

@@ -9,4 +9,6 @@ std::span<const CompiledIsa> compiled_isas() {
   return kIsas;
 }
 
+std::string why_no_bf16_tiles() { return {}; }
+
 }  // namespace llmpq

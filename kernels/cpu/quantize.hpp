@@ -63,6 +63,15 @@ void round_to_bf16_kernel(const float* x, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = bf16_to_f32(f32_to_bf16(x[i]));
 }
 
+void round_row_to_bf16_kernel(const float* x, int64_t k, const Bf16Rows& to, int64_t row) {
+  for (int64_t begin = 0, at = row; begin < k; begin += kGroup, at += to.rows) {
+    const int64_t count = k - begin < kGroup ? k - begin : kGroup;
+    uint16_t* const values = to.values + at * kGroup;
+    f32_to_bf16(x + begin, values, count);
+    for (int64_t i = count; i < kGroup; ++i) values[i] = 0;
+  }
+}
+
 void round_to_f16_kernel(const float* x, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = f16_to_f32(f32_to_f16(x[i]));
 }

@@ -45,6 +45,12 @@ class AmxTiles {
   [[gnu::always_inline]] void dot() {
     asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
   }
+  /// c[m][n] (f32) goes on by the block of 16 pairs a[m][2 i], a[m][2 i + 1] (bf16) and
+  /// b[i][2 n], b[i][2 n + 1] (bf16), in the order of matmul_bf16.hpp.
+  template <int c, int a, int b>
+  [[gnu::always_inline]] void dot_bf16() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
+  }
 };
 
 }  // namespace

@@ -18,8 +18,9 @@ std::optional<double> ratio(double above, double below) {
 }
 
 double unit_peak(const Peaks& peaks, Unit unit) {
-  return unit == Unit::kF32 ? peaks.f32_gflops
-                            : (unit == Unit::kInt8 ? peaks.int8_gops : peaks.half_gflops);
+  if (unit == Unit::kInt8) return peaks.int8_gops;
+  const bool has_half = peaks.half_gflops > 0;  // else 16-bit numbers are multiplied as f32
+  return unit == Unit::kHalf && has_half ? peaks.half_gflops : peaks.f32_gflops;
 }
 
 std::string percent(std::optional<double> share) {

@@ -223,6 +223,8 @@ int run_check(const Job& job) {
   const std::unique_ptr<Backend> backend = open_devices(mpi, job, report);
   find_crowded_cpus(report);
   if (backend) {
+    for (std::string& sentence : left_out_units(report.ranks))
+      report.notes.push_back(std::move(sentence));
     for (std::string& sentence : filled_gpus(report.ranks)) warn(report, std::move(sentence));
     choose_links(mpi, job, report);
     measure_gpus(mpi, *backend, report);

@@ -113,6 +113,7 @@ void tell(const std::vector<RankSight>& sights, const Placement& placement,
           const std::vector<RankReport>& inventory) {
   for (const BindingLine& line : explain(sights, placement.bindings))
     log_line(line.is_warning ? LogLevel::kWarning : LogLevel::kInfo, line.text);
+  for (const std::string& sentence : left_out_units(inventory)) log_info("{}", sentence);
   for (const std::string& sentence : filled_gpus(inventory)) log_warning("{}", sentence);
   log_debug("the ranks and their devices:\n{}", describe(inventory));
 }

@@ -47,8 +47,9 @@ Unit product_unit(const WorkKind& kind) {
   const bool halves =
       kind.activation == ActivationType::kBf16 || kind.activation == ActivationType::kF16;
   if (kind.backend == BackendKind::kCuda) return halves ? Unit::kHalf : Unit::kF32;
-  const bool integers = kind.activation == ActivationType::kInt8 && !is_16bit(kind.format);
-  return integers ? Unit::kInt8 : Unit::kF32;
+  if (kind.activation == ActivationType::kInt8 && !is_16bit(kind.format)) return Unit::kInt8;
+  const bool pairs = kind.activation == ActivationType::kBf16 && kind.format == Format::kBf16;
+  return pairs ? Unit::kHalf : Unit::kF32;
 }
 
 double reached_experts(const ModelConfig& c, double rows) {

@@ -35,8 +35,9 @@ struct WorkKind {
   BackendKind backend = BackendKind::kCpu;
 };
 
-/// The unit that multiplies weights of that kind: on a CPU int8 where both sides are integers, else
-/// f32; on a GPU 16 bit, but f32 in the exact modes (f32 and int8 inputs, kernels/README.md).
+/// The unit that multiplies weights of that kind: on a CPU int8 where both sides are integers, 16
+/// bit where both are bf16 (CPUs without such a unit take f32's), else f32; on a GPU 16 bit, but
+/// f32 in the exact modes (f32 and int8 inputs, kernels/README.md).
 Unit product_unit(const WorkKind& kind);
 
 /// How many experts a step's rows go to, if each expert is as likely for each row: of e experts, k

@@ -71,6 +71,7 @@ std::string to_json(const RankReport& r) {
                             {"backend", static_cast<int>(r.backend)},
                             {"device", r.device},
                             {"isa", r.isa},
+                            {"left_out", r.left_out},
                             {"clock", r.clock},
                             {"gpu", r.gpu},
                             {"uuid", r.uuid},
@@ -97,6 +98,7 @@ RankReport from_json(const std::string& text) {
   r.backend = static_cast<BackendKind>(json.at("backend").get<int>());
   r.device = json.at("device");
   r.isa = json.at("isa");
+  r.left_out = json.at("left_out");
   r.clock = json.at("clock");
   r.gpu = json.at("gpu");
   r.uuid = json.at("uuid");
@@ -136,6 +138,7 @@ void add_device(RankReport& report, const Backend& backend, const RankBinding& b
   report.why_no_links = backend.why_no_links();
   report.device = device.name;
   report.isa = device.isa;
+  report.left_out = device.left_out;
   report.total_bytes = device.memory_bytes;
   if (report.backend == BackendKind::kCpu) return;
   report.gpu = binding.gpu;
@@ -166,6 +169,15 @@ std::vector<RankReport> gather_inventory(const Mpi& mpi, const RankReport& mine)
     inventory.push_back(from_json(text));
   divide_gpus(inventory);
   return inventory;
+}
+
+std::vector<std::string> left_out_units(const std::vector<RankReport>& inventory) {
+  std::vector<std::string> sentences;
+  std::set<std::string> told;
+  for (const RankReport& r : inventory)
+    if (!r.left_out.empty() && told.insert(r.host + r.left_out).second)
+      sentences.push_back(fmt::format("rank {} on {}: {}", r.rank, r.host, r.left_out));
+  return sentences;
 }
 
 std::vector<std::string> filled_gpus(const std::vector<RankReport>& inventory) {

@@ -24,6 +24,7 @@ struct RankReport {
   BackendKind backend = BackendKind::kCpu;
   std::string device;          ///< name, with the clock of an emulated one
   std::string isa;             ///< DeviceInfo::isa
+  std::string left_out;        ///< DeviceInfo::left_out
   std::string clock;           ///< Emulation::clock
   int gpu = -1;                ///< index among the GPUs that the rank sees; -1: a CPU
   std::string uuid, pci;       ///< of the GPU
@@ -56,6 +57,9 @@ void divide_gpus(std::vector<RankReport>& inventory);
 
 /// The reports of all ranks, by rank, on every rank, GPUs divided. Collective.
 std::vector<RankReport> gather_inventory(const Mpi& mpi, const RankReport& mine);
+
+/// A sentence for each host and thing that the kernels of its CPU leave out.
+std::vector<std::string> left_out_units(const std::vector<RankReport>& inventory);
 
 /// A sentence for each GPU that others have filled: less than a tenth of it is free.
 std::vector<std::string> filled_gpus(const std::vector<RankReport>& inventory);

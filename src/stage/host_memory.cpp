@@ -17,9 +17,11 @@ constexpr int kOtherThreads = 4;
 constexpr int64_t kLeastScratch = int64_t{1} << 16;
 
 /// Inputs of a product as the context keeps them (kernels/cpu/linear.cpp): int8 with a scale and a
-/// sum per group, or floats again.
+/// sum per group, or floats again, or bf16 for tiles if the CPU has them.
 int64_t rounded_bytes(const ScratchNeeds::Product& product, bool as_int8) {
-  return as_int8 ? rounded_input_bytes(product.tokens, product.k) : product.tokens * product.k * 4;
+  return as_int8 ? rounded_input_bytes(product.tokens, product.k)
+                 : std::max(product.tokens * product.k * 4,
+                            bf16_input_bytes(product.tokens, product.k));
 }
 
 int64_t scratch(const StageSetup& setup, const ScratchNeeds& needs) {

@@ -93,7 +93,10 @@ TEST(BenchReport, EachOperationCountsAtThePeakOfItsUnit) {
   EXPECT_FALSE(arithmetic_share(stage.work.decode, 0, peaks)) << "no such steps";
   StepWork halves;
   halves.of(Unit::kHalf) = 1;
-  EXPECT_FALSE(arithmetic_share(halves, 1, peaks)) << "no such peak";
+  EXPECT_DOUBLE_EQ(arithmetic_share(halves, 1, peaks).value(), 1e-11) << "multiplied as f32";
+  EXPECT_DOUBLE_EQ(arithmetic_share(halves, 1, {.f32_gflops = 100, .half_gflops = 200}).value(),
+                   5e-12);
+  EXPECT_FALSE(arithmetic_share(halves, 1, {.int8_gops = 400})) << "no such peak";
   EXPECT_FALSE(bandwidth_share(halves, 1, Peaks{}));
 }
 

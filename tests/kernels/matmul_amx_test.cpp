@@ -1,6 +1,9 @@
-// The integer product on AMX against the plain one, bit for bit, where the CPU has it; where it has
-// all but the tiles, with those trapped. For x86-64 only.
+// Products on AMX against the plain ones, bit for bit, where the CPU has it; where it has all but
+// the tiles, with those trapped. For x86-64 only.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include "kernels/cpu/peak_loops.hpp"
 
 #include "tiles_case.hpp"
 #include "trapped_tiles.hpp"
@@ -15,32 +18,71 @@ struct Unit {
 };
 constexpr Unit kUnits[] = {{"trapped_amx", Isa::kVnni, true}, {"amx", Isa::kAmx, false}};
 
-class AmxProduct : public testing::TestWithParam<std::tuple<Unit, Format>> {
+class AmxTest {
  protected:
-  void SetUp() override {
-    const Unit& unit = std::get<0>(GetParam());
+  /// Why there is nothing to test; else empty.
+  std::string begin(const Unit& unit) {
     if (!has_isa(std::string(name(unit.needs))))
-      GTEST_SKIP() << "this CPU has no " << name(unit.needs);
-    if (!unit.trapped) return;
-    if (has_isa("amx")) GTEST_SKIP() << "nothing traps: this CPU has amx";
+      return fmt::format("this CPU has no {}", name(unit.needs));
+    if (!unit.trapped) return {};
+    if (has_isa("amx")) return "nothing traps: this CPU has amx";
     trap_ = std::make_unique<TrappedTiles>();
     products_before_ = trapped_products();
+    return {};
   }
-  void TearDown() override {
+  void end() const {
     if (trap_ != nullptr) {
       EXPECT_GT(trapped_products(), products_before_);
     }
   }
-  static Format format() { return std::get<1>(GetParam()); }
 
  private:
   std::unique_ptr<TrappedTiles> trap_;
   int64_t products_before_ = 0;
 };
 
+class AmxProduct : public AmxTest, public testing::TestWithParam<std::tuple<Unit, Format>> {
+ protected:
+  void SetUp() override {
+    if (const std::string why = begin(std::get<0>(GetParam())); !why.empty()) GTEST_SKIP() << why;
+  }
+  void TearDown() override { end(); }
+  static Format format() { return std::get<1>(GetParam()); }
+};
+
+/// A CPU whose tiles multiply bf16 numbers in another way goes without them, and without this.
+class AmxBf16Product : public AmxTest, public testing::TestWithParam<Unit> {
+ protected:
+  void SetUp() override {
+    std::string why = begin(GetParam());
+    if (why.empty()) why = left_out(GetParam().needs);
+    if (!why.empty()) GTEST_SKIP() << why;
+  }
+  void TearDown() override { end(); }
+};
+
+/// The kernels that a process gets use bf16 tiles, or say why they do not.
+TEST(AmxKernels, UseBf16TilesOrSayWhyNot) {
+  EXPECT_EQ(left_out(Isa::kVnni), "");
+  if (!has_isa("amx")) GTEST_SKIP() << "this CPU has no amx";
+  EXPECT_EQ(kernels(Isa::kAmx).matmul_bf16_tiles != nullptr, left_out(Isa::kAmx).empty());
+}
+
 TEST_P(AmxProduct, GivesThePlainBits) { expect_plain_bits(kernels_amx(), format()); }
 
 TEST_P(AmxProduct, IsExactAtTheEndsOfTheRange) { expect_exact_ends(kernels_amx(), format()); }
+
+TEST_P(AmxBf16Product, GivesThePlainBits) { expect_plain_bits(kernels_amx_bf16(), Format::kBf16); }
+
+TEST_P(AmxBf16Product, IsCountedByItsPeakLoop) {
+  const PeakLoops& loops = peak_loops_amx_bf16();
+  EXPECT_EQ(loops.dot_bf16(3), static_cast<float>(3 * loops.bf16_products_of_round));
+}
+
+TEST_P(AmxBf16Product, HasTheDocumentedOrder) { EXPECT_EQ(bf16_difference_of_amx(), nullptr); }
+
+INSTANTIATE_TEST_SUITE_P(All, AmxBf16Product, testing::ValuesIn(kUnits),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(All, AmxProduct,
                          testing::Combine(testing::ValuesIn(kUnits),

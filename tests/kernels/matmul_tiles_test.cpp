@@ -1,7 +1,7 @@
-// The integer product by tiles against the plain one, bit for bit, on a tile unit in plain C++.
+// Products by tiles against the plain ones, bit for bit, on a tile unit in plain C++.
 #include "kernels/cpu/lanes_plain.hpp"
 // The lanes come first: every kernel is written with their names.
-#include "kernels/cpu/matmul_amx.hpp"
+#include "kernels/cpu/matmul_amx_bf16.hpp"
 #include "kernels/cpu/tiles_plain.hpp"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,8 @@ namespace llmpq::test {
 namespace {
 
 const KernelTable& kernels_plain_tiles() {
-  static const KernelTable table = with_tiles<PlainTiles, kernels_plain>();
+  static const KernelTable table =
+      with_bf16_tiles<PlainTiles>(with_tiles<PlainTiles, kernels_plain>());
   return table;
 }
 
@@ -24,6 +25,10 @@ TEST_P(PlainTileProduct, GivesThePlainBits) {
 
 TEST_P(PlainTileProduct, IsExactAtTheEndsOfTheRange) {
   expect_exact_ends(kernels_plain_tiles(), GetParam());
+}
+
+TEST(PlainTileBf16Product, GivesThePlainBits) {
+  expect_plain_bits(kernels_plain_tiles(), Format::kBf16);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PlainTileProduct,

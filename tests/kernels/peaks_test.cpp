@@ -15,6 +15,9 @@ TEST(PeakLoops, CountWhatTheyCompute) {
     const PeakLoops& loops = peak_loops(isa);
     EXPECT_EQ(loops.fma(1000), static_cast<float>(1000 * loops.fma_of_round)) << name(isa);
     EXPECT_EQ(loops.dot_int8(1000), 1000 * loops.products_of_round) << name(isa);
+    if (loops.dot_bf16 != nullptr) {
+      EXPECT_EQ(loops.dot_bf16(1000), static_cast<float>(1000 * loops.bf16_products_of_round));
+    }
   }
 }
 
@@ -39,7 +42,7 @@ TEST(Peaks, OfACpuGrowWithItsInstructions) {
   const Peaks best = measure_cpu_peaks(pool, isas.back(), Clock::kCpu, kSmall);
   EXPECT_GT(plain.read_gbps, 0.5);
   EXPECT_GT(plain.f32_gflops, 1);
-  EXPECT_EQ(plain.half_gflops, 0) << "a CPU's is not told";
+  EXPECT_EQ(plain.half_gflops, 0) << "no tiles";
   if (isas.size() == 1) return;
   EXPECT_GT(best.f32_gflops, plain.f32_gflops);
   EXPECT_GT(best.int8_gops, plain.int8_gops);

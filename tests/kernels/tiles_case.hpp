@@ -1,4 +1,4 @@
-// What every tile unit must give: the bits of the plain integer product.
+// What every tile unit must give: the bits of the plain product, of integers or of bf16 numbers.
 #pragma once
 
 #include <fmt/format.h>
@@ -24,9 +24,11 @@ constexpr Shape kShapes[] = {
 
 std::vector<float> product(CpuContext& context, const Shape& shape, const Matrix& w,
                            const std::vector<float>& x, const std::vector<float>& bias) {
+  const bool is_bf16 = w.format == Format::kBf16;
   std::vector<float> y(static_cast<size_t>(shape.tokens * shape.n), -77.0f);
   linear(context,
-         {x.data(), &w, bias.data(), ActivationType::kInt8, shape.tokens, y.data(), shape.n});
+         {x.data(), &w, bias.data(), is_bf16 ? ActivationType::kBf16 : ActivationType::kInt8,
+          shape.tokens, y.data(), shape.n});
   return y;
 }
 

@@ -112,10 +112,12 @@ inline void execute(const TileInstruction& i) {
   if (i.opcode == 0x49 && i.prefix == kF2 && !i.memory) return unit.tiles.zero(i.reg);
   if (i.opcode == 0x4b && i.prefix == kF2) return unit.tiles.load(i.reg, i.address, i.stride);
   if (i.opcode == 0x4b && i.prefix == kF3) return unit.tiles.store(i.reg, i.address, i.stride);
-  require(i.opcode == 0x5e && i.prefix == kF3 && !i.memory, "an instruction of tiles_amx.hpp");
+  require((i.opcode == 0x5e || i.opcode == 0x5c) && i.prefix == kF3 && !i.memory,
+          "an instruction of tiles_amx.hpp");
   require(i.rm < 8 && i.vvvv < 8 && i.reg != i.rm && i.reg != i.vvvv && i.rm != i.vvvv,
           "three different tiles");
-  unit.tiles.dot(i.reg, i.rm, i.vvvv);
+  if (i.opcode == 0x5e) unit.tiles.dot(i.reg, i.rm, i.vvvv);
+  if (i.opcode == 0x5c) unit.tiles.dot_bf16(i.reg, i.rm, i.vvvv);
   ++trapped_products();
 }
 

@@ -40,6 +40,8 @@ TEST(StepWork, UnitsFollowFormatAndInputs) {
   EXPECT_EQ(unit(BackendKind::kCpu, Format::kW4, kInt8), Unit::kInt8);
   EXPECT_EQ(unit(BackendKind::kCpu, Format::kW4, kF32), Unit::kF32);
   EXPECT_EQ(unit(BackendKind::kCpu, Format::kBf16, kInt8), Unit::kF32);
+  EXPECT_EQ(unit(BackendKind::kCpu, Format::kBf16, kBf16), Unit::kHalf);
+  EXPECT_EQ(unit(BackendKind::kCpu, Format::kF16, kBf16), Unit::kF32);
   EXPECT_EQ(unit(BackendKind::kCuda, Format::kW4, kBf16), Unit::kHalf);
   EXPECT_EQ(unit(BackendKind::kCuda, Format::kBf16, kF32), Unit::kF32);
   // Attention goes its own way.

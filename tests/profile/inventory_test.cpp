@@ -54,6 +54,17 @@ TEST(FilledGpus, AreNamedOnce) {
   EXPECT_THAT(sentences[0], HasSubstr("rank 0: only 9.0 GiB of the 100 GiB of GPU 0"));
 }
 
+TEST(LeftOutUnits, AreNamedOnceForEachHost) {
+  std::vector<RankReport> ranks(4);
+  for (int i = 0; i < 4; ++i) ranks[i].rank = i;
+  ranks[0].host = "old";
+  ranks[1].host = ranks[2].host = "new";
+  ranks[3].host = "newer";
+  for (int i = 1; i < 4; ++i) ranks[i].left_out = "no tiles for bf16";
+  EXPECT_THAT(left_out_units(ranks), testing::ElementsAre("rank 1 on new: no tiles for bf16",
+                                                          "rank 3 on newer: no tiles for bf16"));
+}
+
 TEST(InventoryTable, ShowsSmsOfGpusAndThreadsOfCpus) {
   RankReport cpu;
   cpu.device = "Some CPU";
