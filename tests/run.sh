@@ -2,7 +2,8 @@
 # Installs what is missing, builds everything and runs the test suite; the last line is
 # `N passed, N failed, N skipped`.
 #   tests/run.sh          all but the tests labelled slow
-#   tests/run.sh --slow   all, the slow ones too, and a minute of each fuzz target
+#   tests/run.sh --slow   all, the slow ones too, a minute of each fuzz target, and some CUDA kernels
+#                         on an emulated GPU under the sanitizers
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source jobs/setup.sh
@@ -27,7 +28,10 @@ status=0
 # Twice as many as there are cores: most tests wait for mpirun. Those about time run alone.
 ctest --test-dir build --output-on-failure --parallel $((2 * $(nproc))) "${labels[@]}" \
   --output-junit "$report" </dev/null || status=$?
-if [ "$slow" = 1 ]; then bash tests/fuzz/run.sh 60 || status=1; fi
+if [ "$slow" = 1 ]; then
+  bash tests/fuzz/run.sh 60 || status=1
+  ctest --test-dir build-sanitize --output-on-failure -L emulated || status=1
+fi
 
 # The counts stand in the first element of ctest's report.
 count() { grep -m1 -o "$1=\"[0-9]*\"" "$report" | head -n1 | grep -o '[0-9]*'; }
