@@ -51,7 +51,7 @@ class Renderer {
   }
 
  private:
-  /// A step is a statement, an expression, or a part of a large value.
+  /// A step is a statement, a round of a loop, an expression, or a part of a large value.
   void count_steps(int64_t steps, int line) {
     steps_ += steps;
     if (steps_ > kMostSteps) stop(line, "the template does not come to an end");
@@ -153,6 +153,7 @@ class Renderer {
       });
     if (items.empty()) return walk(s.otherwise, scope);
     for (size_t i = 0; i < items.size(); ++i) {
+      count_steps(1, s.line);
       Scope inner(&scope);
       inner.set("loop", loop_facts(items, i));
       bind(s.names, items[i], inner, s.line);

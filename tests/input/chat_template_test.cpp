@@ -86,7 +86,9 @@ TEST(ChatTemplate, StopsWhereValuesAreNotWhatTheyShouldBe) {
   stops("{{ 999999999999999999 * 999999999999999999 }}", "is too large");
   stops("{% for i in range(2000000) %}{% endfor %}", "a range is too long");
   stops("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "macros call each other");
-  stops("{% for i in range(1000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+  stops("{% for i in range(1000) %}{% for j in range(10000) %}{% endfor %}{% endfor %}",
+        "does not come to an end");
+  stops("{% set l = range(100000) %}{% for i in range(1000) %}{% if l %}{% endif %}{% endfor %}",
         "does not come to an end");
   stops("{% set x.y = 1 %}", "`x` is no namespace");
 }
