@@ -39,10 +39,8 @@ T from_scalar(const Scalar& value) {
     return std::get<bool>(value);
   } else if constexpr (std::is_integral_v<T>) {
     return static_cast<T>(std::get<int64_t>(value));
-  } else if constexpr (std::is_same_v<T, float>) {
-    return narrow_to_float(std::get<double>(value));
   } else if constexpr (std::is_floating_point_v<T>) {
-    return std::get<double>(value);
+    return narrow_to<T>(std::get<double>(value));
   } else {
     return T(std::get<std::string>(value));
   }

@@ -16,11 +16,7 @@ constexpr double kWide = 1e6;
 template <auto member>
 void set(Sampling& sampling, double value) {
   auto& field = sampling.*member;
-  using Field = std::remove_reference_t<decltype(field)>;
-  if constexpr (std::is_same_v<Field, float>)
-    field = narrow_to_float(value);
-  else
-    field = static_cast<Field>(value);
+  field = narrow_to<std::remove_reference_t<decltype(field)>>(value);
 }
 
 constexpr std::array kRowOptions = {

@@ -32,13 +32,28 @@ RowsInMemory in_memory(DType type, const std::vector<T>& numbers) {
   return {type, reinterpret_cast<const std::byte*>(numbers.data())};
 }
 
+/// Rows [rows, k] packed one by one.
+std::vector<std::byte> packed_by_rows(Format format, int64_t rows, int64_t k,
+                                      const std::vector<float>& values) {
+  std::vector<std::byte> packed(static_cast<size_t>(packed_bytes(format, rows, k)));
+  for (int64_t row = 0; row < rows; ++row)
+    pack_row(format, rows, k, row, values.data() + row * k, packed.data());
+  return packed;
+}
+
+/// Numbers of 16 bits as floats.
+std::vector<float> widened(DType type, const std::vector<uint16_t>& halves) {
+  std::vector<float> values;
+  for (const uint16_t half : halves)
+    values.push_back(type == DType::kBf16 ? bf16_to_f32(half) : f16_to_f32(half));
+  return values;
+}
+
 TEST(PackTile, ATileIsPackedAsItsRowsAreOneByOne) {
   for (const int64_t k : {1, 7, 128, 200, 257, 384}) {
     const std::vector<float> values = awkward_values(kTile, k);
     for (const FormatInfo& format : kFormats) {
-      std::vector<std::byte> wanted(static_cast<size_t>(packed_bytes(format.format, kTile, k)));
-      for (int64_t row = 0; row < kTile; ++row)
-        pack_row(format.format, kTile, k, row, values.data() + row * k, wanted.data());
+      const auto wanted = packed_by_rows(format.format, kTile, k, values);
       for (const Isa isa : available_isas()) {
         std::vector<std::byte> tile(wanted.size());
         ASSERT_TRUE(kernels(isa).pack_tile(format.format, k, in_memory(DType::kF32, values),
@@ -80,12 +95,7 @@ TEST(PackTile, QuotientsOf16BitsNextToTiesAreRoundedAsDividedOnes) {
       }
       numbers.resize((numbers.size() + kTile * kGroup - 1) / (kTile * kGroup) * kTile * kGroup);
       const int64_t rows = std::ssize(numbers) / kGroup;
-      std::vector<float> values;
-      for (const uint16_t half : numbers)
-        values.push_back(type == DType::kBf16 ? bf16_to_f32(half) : f16_to_f32(half));
-      std::vector<std::byte> wanted(static_cast<size_t>(packed_bytes(format, rows, kGroup)));
-      for (int64_t row = 0; row < rows; ++row)
-        pack_row(format, rows, kGroup, row, values.data() + row * kGroup, wanted.data());
+      const auto wanted = packed_by_rows(format, rows, kGroup, widened(type, numbers));
       for (const Isa isa : available_isas()) {
         std::vector<std::byte> packed(wanted.size());
         for (int64_t row = 0; row < rows; row += kTile)
@@ -162,12 +172,7 @@ TEST(PackTile, HalvesKeepTheirBitsAndNansBecomeQuiet) {
   for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
   for (const auto& [type, format] :
        {std::pair{DType::kBf16, Format::kBf16}, std::pair{DType::kF16, Format::kF16}}) {
-    std::vector<float> values;
-    for (const uint16_t half : halves)
-      values.push_back(type == DType::kBf16 ? bf16_to_f32(half) : f16_to_f32(half));
-    std::vector<std::byte> wanted(static_cast<size_t>(packed_bytes(format, kTile, kInputs)));
-    for (int64_t row = 0; row < kTile; ++row)
-      pack_row(format, kTile, kInputs, row, values.data() + row * kInputs, wanted.data());
+    const auto wanted = packed_by_rows(format, kTile, kInputs, widened(type, halves));
     for (const Isa isa : available_isas()) {
       std::vector<std::byte> tile(wanted.size());
       ASSERT_TRUE(kernels(isa).pack_tile(format, kInputs, in_memory(type, halves),

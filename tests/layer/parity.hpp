@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -50,17 +51,29 @@ struct ParityExpectation {
   size_t prompt_of_all;
 };
 
+struct ParityError {
+  double error = 0;    ///< the largest of a logit; infinite if one is not finite
+  double largest = 0;  ///< of the logits that are wanted
+};
+inline ParityError parity_error(const std::vector<float>& got, const std::vector<float>& want) {
+  ParityError found;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double error = std::isfinite(got[i]) ? std::abs(double{got[i]} - double{want[i]})
+                                               : std::numeric_limits<double>::infinity();
+    found.error = std::max(found.error, error);
+    found.largest = std::max(found.largest, std::abs(double{want[i]}));
+  }
+  return found;
+}
+
 inline void expect_parity(const std::vector<float>& got, const std::vector<float>& want,
                           const std::string& what) {
   ASSERT_EQ(got.size(), want.size());
-  double error = 0, largest = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
+  for (size_t i = 0; i < want.size(); ++i)
     ASSERT_TRUE(std::isfinite(got[i])) << what << ", token " << i;
-    error = std::max(error, std::abs(double{got[i]} - double{want[i]}));
-    largest = std::max(largest, std::abs(double{want[i]}));
-  }
-  ASSERT_GT(largest, 1);
-  EXPECT_LE(error, kParityTolerance * largest) << what;
+  const ParityError found = parity_error(got, want);
+  ASSERT_GT(found.largest, 1);
+  EXPECT_LE(found.error, kParityTolerance * found.largest) << what;
 }
 
 /// So many tokens after each prompt, all prompts in one batch of unequal lengths.

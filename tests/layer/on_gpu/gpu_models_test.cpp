@@ -2,8 +2,6 @@
 // Face transformers computed in float32 and against the CPU in every format. Skipped without a GPU.
 #include <gtest/gtest.h>
 
-#include <limits>
-
 #include "input/checkpoint.hpp"
 #include "layer/parity.hpp"
 #include "layer/test_model.hpp"
@@ -11,15 +9,10 @@
 namespace llmpq {
 namespace {
 
-/// The largest error of a row, as a share of the largest logit; infinite if one is not finite.
+/// The largest error of a row, as a share of the largest logit.
 double error_of(const std::vector<float>& got, const std::vector<float>& want) {
-  double most = 0, largest = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    if (!std::isfinite(got[i])) return std::numeric_limits<double>::infinity();
-    most = std::max(most, std::abs(double{got[i]} - double{want[i]}));
-    largest = std::max(largest, std::abs(double{want[i]}));
-  }
-  return most / largest;
+  const ParityError found = parity_error(got, want);
+  return found.error / found.largest;
 }
 
 class GpuModels : public ::testing::TestWithParam<std::string> {
