@@ -248,6 +248,7 @@ void run_from_disk(const Setup& setup, SpeedsOfFormats& speeds) {
 }
 
 void run(Setup setup) {
+  open_checkpoint(setup.model);  // says what is wrong with a folder that is no model
   for (const auto& entry : fs::directory_iterator(setup.model))
     if (entry.path().extension() == ".safetensors") setup.files.push_back(entry.path());
   for (const fs::path& file : setup.files)
