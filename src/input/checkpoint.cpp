@@ -70,7 +70,7 @@ class FileCheckpoint final : public Checkpoint {
     for (int64_t layer = layer_begin; layer < layer_end; ++layer)
       steps.push_back(parts_of(of_layers, layer));
     if (layer_end == config_.layers) steps.push_back(parts_of({kHead}, 0));
-    return std::make_unique<ReadAhead>(steps);
+    return std::make_unique<ReadAhead>(std::move(steps));
   }
 
   const StoredWeights* stored() const override {

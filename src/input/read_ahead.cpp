@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <tuple>
 
 namespace llmpq {
 namespace {
@@ -17,12 +18,21 @@ bool is_there(const FileReader& file, int64_t offset, int64_t bytes) {
   return file.is_cached(offset + bytes - 1);
 }
 
+/// As they lie in their files: the system reads ahead of who reads on where it ended.
+void sort(std::vector<FilePart>& parts) {
+  std::sort(parts.begin(), parts.end(), [](const FilePart& a, const FilePart& b) {
+    return std::tie(a.file, a.begin) < std::tie(b.file, b.begin);
+  });
+}
+
 }  // namespace
 
-ReadAhead::ReadAhead(const std::vector<std::vector<FilePart>>& steps, int64_t bytes_ahead)
+ReadAhead::ReadAhead(std::vector<std::vector<FilePart>> steps, int64_t bytes_ahead)
     : bytes_ahead_(bytes_ahead) {
-  for (const auto& parts : steps) {
+  for (auto& parts : steps) {
+    sort(parts);
     step_begin_.push_back(total_bytes_);
+    left_.push_back(0);
     for (const FilePart& part : parts) add_pieces(part, std::ssize(step_begin_) - 1);
   }
   for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
@@ -44,16 +54,17 @@ void ReadAhead::add_pieces(const FilePart& part, int64_t step) {
     const int64_t bytes = std::min(kPieceBytes, part.end - at);
     pieces_.push_back({file.get(), at, bytes, step, total_bytes_});
     total_bytes_ += bytes;
+    ++left_.back();
   }
 }
 
 void ReadAhead::begin_step() {
-  {
-    const std::lock_guard lock(mutex_);
-    CHECK(failure_.empty(), Exit::kModel, "{}", failure_);
-    ++step_;
-  }
+  std::unique_lock lock(mutex_);
+  ++step_;
   changed_.notify_all();
+  const auto step = static_cast<size_t>(step_);
+  changed_.wait(lock, [&] { return stop_ || left_[step] == 0; });
+  CHECK(failure_.empty(), Exit::kModel, "{}", failure_);
 }
 
 int64_t ReadAhead::bytes_done() const {
@@ -84,6 +95,7 @@ void ReadAhead::work() {
     }
     lock.lock();
     bytes_done_ += piece.bytes;
+    if (--left_[static_cast<size_t>(piece.step)] == 0) changed_.notify_all();
     if (failure.empty()) continue;
     failure_ = failure;
     stop_ = true;

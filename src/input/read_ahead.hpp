@@ -1,7 +1,7 @@
 // Weights on their way from the disk while others are packed. Files are mapped, and a thread that
 // meets a page which is not in memory waits for it, with little of the file behind it; so threads
-// of their own read what comes next, in large pieces, several at a time. Made by the checkpoint,
-// held by who loads.
+// of their own read what comes next, in large pieces, several at a time, in the order of the file,
+// which is the one that disks and systems are fast at. Made by the checkpoint, held by who loads.
 #pragma once
 
 #include <condition_variable>
@@ -29,18 +29,18 @@ class ReadAhead {
   /// Beyond the step that is in use and the one behind it; what a machine has to spare for files.
   static constexpr int64_t kBytesAhead = int64_t{512} << 20;
 
-  /// The parts of each step, in the order of their use: a step is what is loaded at a time (the
-  /// embedding, a layer, the head). Begins to read at once what the system has not in memory.
-  /// Error(kModel) if a file cannot be opened.
-  explicit ReadAhead(const std::vector<std::vector<FilePart>>& steps,
-                     int64_t bytes_ahead = kBytesAhead);
+  /// The parts of each step; a step is what is loaded at a time (the embedding, a layer, the head).
+  /// Begins to read at once what the system has not in memory, steps in their order, parts of a
+  /// step as they lie in the files. Error(kModel) if a file cannot be opened.
+  explicit ReadAhead(std::vector<std::vector<FilePart>> steps, int64_t bytes_ahead = kBytesAhead);
   /// Reads no further.
   ~ReadAhead();
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  /// The next step is in use from now on. Error(kModel) if something could not be read, told
-  /// before it is used.
+  /// The next step is in use from now on; returns when it is in memory, since who uses it earlier
+  /// meets pages that are under way and makes the system read small pieces in between.
+  /// Error(kModel) if something could not be read.
   void begin_step();
   /// Bytes that are read or were there already.
   int64_t bytes_done() const;
@@ -61,6 +61,7 @@ class ReadAhead {
   std::vector<Piece> pieces_;
   std::vector<int64_t> step_begin_;  ///< bytes of all steps before it
   int64_t total_bytes_ = 0;
+  std::vector<int64_t> left_;  ///< pieces of each step that are not read yet
   const int64_t bytes_ahead_;
 
   mutable std::mutex mutex_;

@@ -1,6 +1,8 @@
 #include "input/read_ahead.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <fstream>
@@ -22,6 +24,22 @@ std::vector<std::vector<FilePart>> steps_of(const std::filesystem::path& file, i
   std::vector<std::vector<FilePart>> steps;
   for (int64_t i = 0; i < parts; ++i) steps.push_back({{file, i * kPart, (i + 1) * kPart}});
   return steps;
+}
+
+bool is_in_memory(const std::filesystem::path& file, int64_t begin, int64_t end) {
+  const FileReader reader(file, Exit::kModel);
+  for (int64_t at = begin; at < end; at += 4096)
+    if (!reader.is_cached(at)) return false;
+  return true;
+}
+
+/// Asks the system to forget the file. False where it does not.
+bool forget(const std::filesystem::path& file) {
+  const int descriptor = open(file.c_str(), O_RDWR);
+  fsync(descriptor);
+  posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+  close(descriptor);
+  return !FileReader(file, Exit::kModel).is_cached(0);
 }
 
 /// Waits until so many bytes are done, ten seconds at most, and a little longer.
@@ -46,6 +64,27 @@ TEST(ReadAhead, StaysAStepAheadWhereThereIsNone) {
   ahead.begin_step();
   expect_done(ahead, 2 * kPart);
   ahead.begin_step();
+  ahead.begin_step();
+  expect_done(ahead, 4 * kPart);
+}
+
+TEST(ReadAhead, AStepThatBeginsIsInMemory) {
+  const TempFolder folder;
+  const auto file = folder / "a";
+  const auto steps = steps_of(file, 4);
+  if (!forget(file)) GTEST_SKIP() << "the system keeps this file in memory";
+  ReadAhead ahead(steps, 1);
+  for (int64_t i = 0; i < 4; ++i) {
+    ahead.begin_step();
+    EXPECT_TRUE(is_in_memory(file, i * kPart, (i + 1) * kPart)) << "step " << i;
+  }
+}
+
+TEST(ReadAhead, PartsOfAStepComeInAnyOrder) {
+  const TempFolder folder;
+  const auto apart = steps_of(folder / "a", 4);
+  ReadAhead ahead({{apart[3][0], apart[1][0]}, {apart[2][0], apart[0][0]}}, 1);
+  expect_done(ahead, 2 * kPart);
   ahead.begin_step();
   expect_done(ahead, 4 * kPart);
 }
