@@ -49,15 +49,22 @@ struct Effort {
   double run_s = 0;  ///< guessed
 };
 
-/// Of the job's formats, or of all formats, among which they are (a run that goes on asks for those
-/// that it began with). Empty if not all ranks' are kept.
-std::vector<RankProfile> known_profiles(const Mpi& mpi, Job job, double seconds, const Input& input,
-                                        const Machines& machines) {
-  job.profile_seconds = seconds;
-  auto kept = find_profiles(mpi, job, input, machines, Measuring::kNever);
-  if (!kept.empty() || job.format.empty()) return kept;
-  job.format.clear();
-  return find_profiles(mpi, job, input, machines, Measuring::kNever);
+/// Of the job's formats, or of all formats, among which they are; and so for the head. A run that
+/// goes on asks for those that it began with, which may have been free then. Empty if not all
+/// ranks' are kept.
+std::vector<RankProfile> known_profiles(const Mpi& mpi, const Job& job, double seconds,
+                                        const Input& input, const Machines& machines) {
+  for (const bool all_layers : {false, true})
+    for (const bool all_heads : {false, true}) {
+      if ((all_layers && job.format.empty()) || (all_heads && !job.head_format)) continue;
+      Job wider = job;
+      wider.profile_seconds = seconds;
+      if (all_layers) wider.format.clear();
+      if (all_heads) wider.head_format.reset();
+      auto kept = find_profiles(mpi, wider, input, machines, Measuring::kNever);
+      if (!kept.empty()) return kept;
+    }
+  return {};
 }
 
 /// Kept ones of the long way go first; a run that is worth the long way does not take the others.

@@ -81,6 +81,17 @@ class Resume : public testing::Test {
   Scratch scratch_;
 };
 
+TEST_F(Resume, PlansWithTheProfileThatItBeganWith) {
+  const Flags profile{
+      "--profile-cache", scratch_.path("cache"), "--profile-seconds", "0.3", "--isa", "plain"};
+  start_and_kill(profile);
+  const ProgramRun gone_on = run(profile);
+  ASSERT_EQ(gone_on.exit_code, 0) << gone_on.err;
+  EXPECT_THAT(gone_on.err, HasSubstr("going on with"));
+  EXPECT_THAT(gone_on.err, HasSubstr("plans that were simulated"));
+  EXPECT_THAT(gone_on.err, testing::Not(HasSubstr("was measured in")));
+}
+
 TEST_F(Resume, UnderAnotherQuantizerOrOtherCalibrationTextsIsRefused) {
   const Flags gptq{"--format", "w4", "--quantizer", "gptq", "--calibration-tokens", "300"};
   start_and_kill(gptq);
