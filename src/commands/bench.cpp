@@ -12,6 +12,7 @@
 #include "commands/bench_report.hpp"
 #include "commands/decide.hpp"
 #include "commands/drive_requests.hpp"
+#include "commands/places.hpp"
 #include "commands/prepare.hpp"
 #include "commands/save_events.hpp"
 #include "commands/share.hpp"
@@ -261,6 +262,9 @@ void print(const Job& job, const BenchReport& report) {
 int run_bench(const Job& job) {
   set_log_level(job.log_level);
   const Mpi mpi;
+  mpi.agreed([&] {
+    if (mpi.rank() == 0) check_places(job, Command::kBench);
+  });
   const Job timed = timed_job(job);
   Input input = load_input(mpi, timed);
   std::vector<RequestLength> lengths;

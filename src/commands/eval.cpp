@@ -10,6 +10,7 @@
 #include "commands/eval_divergence.hpp"
 #include "commands/eval_report.hpp"
 #include "commands/eval_tasks.hpp"
+#include "commands/places.hpp"
 #include "plan/describe.hpp"
 
 namespace llmpq {
@@ -36,6 +37,9 @@ void read_work(EvalWork& work) {
 int run_eval(const Job& job) {
   set_log_level(job.log_level);
   const Mpi mpi;
+  mpi.agreed([&] {
+    if (mpi.rank() == 0) check_places(job, Command::kEval);
+  });
   Input input = load_input(mpi, job);
   mpi.agreed([&] { check_reference(job, input); });
   const Machines machines = find_machines(mpi, job);

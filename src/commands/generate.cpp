@@ -13,6 +13,7 @@
 #include "commands/decide.hpp"
 #include "commands/drive.hpp"
 #include "commands/output_job.hpp"
+#include "commands/places.hpp"
 #include "commands/prepare.hpp"
 #include "commands/rows_left.hpp"
 #include "commands/save_events.hpp"
@@ -30,7 +31,9 @@ std::string utc_now() {
 OutputState find_output(const Mpi& mpi, const Job& job) {
   auto state = OutputState::kFresh;
   mpi.agreed([&] {
-    if (mpi.rank() == 0) state = check_output(output_path(job), wishes_of(job));
+    if (mpi.rank() != 0) return;
+    check_places(job, Command::kGenerate);
+    state = check_output(output_path(job), wishes_of(job));
   });
   const std::string complete = mpi.broadcast(state == OutputState::kComplete ? "complete" : "");
   return complete.empty() ? state : OutputState::kComplete;

@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "commands/decide.hpp"
+#include "commands/places.hpp"
 #include "commands/plan_cluster.hpp"
 #include "commands/plan_problem.hpp"
 #include "commands/plan_questions.hpp"
@@ -62,6 +63,9 @@ int run_plan(const Job& given) {
   if (!given.cluster.empty()) return run_plan_cluster(given);
   set_log_level(given.log_level);
   const Mpi mpi;
+  mpi.agreed([&] {
+    if (mpi.rank() == 0) check_places(given, Command::kPlan);
+  });
   const Input input = load_input(mpi, given);
   const Job job = with_stored_formats(mpi, given, *input.checkpoint);
   const Machines machines = find_machines(mpi, job);

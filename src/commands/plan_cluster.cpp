@@ -8,6 +8,7 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/table.hpp"
+#include "commands/places.hpp"
 #include "commands/plan_questions.hpp"
 #include "commands/plan_views.hpp"
 #include "commands/prepare.hpp"
@@ -145,6 +146,7 @@ PlanningData cluster_data(const Job& job, const Cluster& cluster, const PlanRequ
 
 int run_plan_cluster(const Job& given) {
   set_log_level(given.log_level);
+  check_places(given, Command::kPlan);
   const Cluster cluster = load_cluster(given.cluster);
   const ModelConfig config =
       load_model_config(given.model.empty() ? shape_folder(cluster.shape) : given.model);

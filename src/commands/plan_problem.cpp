@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/file.hpp"
+#include "commands/places.hpp"
 #include "commands/plan_views.hpp"
 #include "kernels/check.hpp"
 #include "plan/problem_json.hpp"
@@ -22,6 +23,7 @@ std::string text_of(const Job& job, const Problem& problem, const Planned& plann
 }  // namespace
 
 int run_plan_problem(const Job& job) {
+  check_places(job, Command::kPlan);
   const Problem problem =
       parse_problem(read_file(job.problem, kMostBytes, Exit::kUsage), job.problem.string());
   const OptimizeOptions options = optimize_options(job);

@@ -13,6 +13,7 @@
 #include "base/table.hpp"
 #include "commands/calibration.hpp"
 #include "commands/decide.hpp"
+#include "commands/places.hpp"
 #include "commands/scoring.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
@@ -200,6 +201,9 @@ void print_table(const Sensitivity& found, double perplexity) {
 int run_sensitivity(const Job& job) {
   set_log_level(job.log_level);
   const Mpi mpi;
+  mpi.agreed([&] {
+    if (mpi.rank() == 0) check_places(job, Command::kSensitivity);
+  });
   Input input = load_input(mpi, job);
   std::vector<ScoreWindow> windows;
   mpi.agreed([&] {

@@ -26,21 +26,6 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-void check_folder(const fs::path& output) {
-  CHECK(!output.empty() && output.has_filename(), Exit::kOutput,
-        "{}: want the name of a file to write", output.string());
-  const fs::path folder = folder_of(output);
-  std::error_code ignored;
-  CHECK(fs::is_directory(folder, ignored), Exit::kOutput,
-        "{}: the folder {} does not exist; create it or choose another output", output.string(),
-        folder.string());
-  CHECK(::access(folder.c_str(), W_OK | X_OK) == 0, Exit::kOutput,
-        "{}: the folder {} cannot be written: {}", output.string(), folder.string(),
-        std::strerror(errno));
-  CHECK(!fs::is_directory(output, ignored), Exit::kOutput, "{}: is a folder, want a file",
-        output.string());
-}
-
 std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
@@ -72,6 +57,21 @@ OutputPaths::OutputPaths(const fs::path& path)
       result(beside(path, ".result")),
       lock(beside(path, ".lock")) {}
 
+void check_place(const fs::path& file) {
+  CHECK(!file.empty() && file.has_filename(), Exit::kOutput, "{}: want the name of a file to write",
+        file.string());
+  const fs::path folder = folder_of(file);
+  std::error_code ignored;
+  CHECK(fs::is_directory(folder, ignored), Exit::kOutput,
+        "{}: the folder {} does not exist; create it or choose another output", file.string(),
+        folder.string());
+  CHECK(::access(folder.c_str(), W_OK | X_OK) == 0, Exit::kOutput,
+        "{}: the folder {} cannot be written: {}", file.string(), folder.string(),
+        std::strerror(errno));
+  CHECK(!fs::is_directory(file, ignored), Exit::kOutput, "{}: is a folder, want a file",
+        file.string());
+}
+
 fs::path shard_output(const fs::path& output, const std::string& shard) {
   const size_t slash = shard.find('/');
   CHECK(slash != std::string::npos, Exit::kUsage, "--shard {}: want I/N", shard);
@@ -81,7 +81,7 @@ fs::path shard_output(const fs::path& output, const std::string& shard) {
 
 OutputState check_output(const fs::path& output, const OutputWishes& wishes) {
   const auto [overwrite, resume, retry_failed] = wishes;
-  check_folder(output);
+  check_place(output);
   const OutputPaths paths(output);
   const bool has_output = fs::exists(paths.output);
   const bool has_part = fs::exists(paths.part);

@@ -19,6 +19,9 @@ struct OutputPaths {
   std::filesystem::path lock;
 };
 
+/// A file can be written there: its folder is there and takes files. Error(kOutput).
+void check_place(const std::filesystem::path& file);
+
 /// The output of --shard I/N: OUTPUT.shard-I-of-N.
 std::filesystem::path shard_output(const std::filesystem::path& output, const std::string& shard);
 

@@ -12,6 +12,7 @@
 #include "base/hdf5.hpp"
 #include "program/files.hpp"
 #include "program/run_program.hpp"
+#include "program/run_shell.hpp"
 
 namespace llmpq::test {
 namespace {
@@ -282,6 +283,25 @@ TEST_F(Errors, UnknownKeyNamesTheNearest) {
   const ProgramRun run = run_program({"generate", scratch_.path("job.toml")});
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_THAT(run.err, HasSubstr("temperature"));
+}
+
+TEST_F(Errors, APlaceThatCannotBeWrittenIsToldBeforeAnythingIsComputed) {
+  const std::string text = kTiny / "heldout.txt", none = scratch_.path("none/file");
+  const std::vector<std::vector<std::string>> commands = {
+      {"generate", "--prompts", prompts(), "--output", output(), "--trace", none},
+      {"plan", "--save-plan", none},
+      {"plan", "--cluster", "paper-01", "--svg", none},
+      {"profile", "--save-profile", none},
+      {"bench", "--svg", none},
+      {"eval", "--text", text, "--save-plan", none},
+      {"sensitivity", "--text", text, "--save-sensitivity", none}};
+  for (std::vector<std::string> words : commands) {
+    words.insert(words.begin() + 1, {"--model", model()});
+    const ProgramRun run = run_program(words);
+    EXPECT_EQ(run.exit_code, 6) << words[0] << ": " << run.err;
+    EXPECT_EQ(run.err, "llmpq: error: " + none + ": the folder " + scratch_.path("none") +
+                           " does not exist; create it or choose another output\n");
+  }
 }
 
 }  // namespace

@@ -1,0 +1,12 @@
+// Where a command writes besides its output. Used by all that compute first and write then.
+#pragma once
+
+#include "input/job.hpp"
+
+namespace llmpq {
+
+/// Before anything is computed, on rank 0, which writes them: the files that options of `command`
+/// name, from --save-plan to --trace, can be written. Error(kOutput).
+void check_places(const Job& job, Command command);
+
+}  // namespace llmpq
