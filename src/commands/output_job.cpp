@@ -1,74 +1,28 @@
 #include "commands/output_job.hpp"
 
-#include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/file.hpp"
-#include "base/hash.hpp"
 #include "base/json.hpp"
 #include "base/launcher.hpp"
 #include "base/log.hpp"
 #include "commands/arithmetic.hpp"
-#include "commands/calibration.hpp"
 #include "commands/cli.hpp"
+#include "commands/fingerprint.hpp"
 #include "kernels/check.hpp"
 #include "output/publish.hpp"
 #include "output/report.hpp"
+#include "output/result.hpp"
 #include "plan/plan_json.hpp"
 
 namespace llmpq {
 namespace {
 
-/// The options on which the tokens of a row depend, besides model and prompts.
-constexpr const char* kSamplingOptions[] = {"max-tokens",
-                                            "min-tokens",
-                                            "temperature",
-                                            "top-p",
-                                            "top-k",
-                                            "min-p",
-                                            "repetition-penalty",
-                                            "presence-penalty",
-                                            "frequency-penalty",
-                                            "seed",
-                                            "stop",
-                                            "stop-token-ids",
-                                            "ignore-eos",
-                                            "logprobs",
-                                            "num-samples",
-                                            "truncate-prompt",
-                                            "chat",
-                                            "activation-dtype"};
-
 /// What belongs to the formats rather than to the sampling.
 constexpr const char* kFormatOptions[] = {"kv-cache-dtype", "activation-dtype"};
-
-constexpr int64_t kLargestTokenizer = 1 << 30;  ///< bytes
-
-std::string hex(uint64_t hash) { return fmt::format("{:016x}", hash); }
-
-uint64_t tokenizer_hash(const Job& job) {
-  return hash_of(read_file(job.model / "tokenizer.json", kLargestTokenizer, Exit::kModel));
-}
-
-/// What must be the same for a run to go on with another's rows: one key for each thing.
-nlohmann::json fingerprint(const Job& job, const Input& input) {
-  const auto options =
-      parse_json(job_to_json(job, Command::kGenerate), "the job's options", Exit::kInternal);
-  nlohmann::json print;
-  print["model"] = hex(input.checkpoint->content_hash());
-  print["tokenizer"] = input.tokenizer ? hex(tokenizer_hash(job)) : "none";
-  print["prompts"] = hex(input.prompts->content_hash());
-  if (input.chat) print["chat-template"] = hex(input.chat->content_hash());
-  print["rows"] = fmt::format("{}:{}", input.feed.rows.begin, input.feed.rows.end);
-  print["max-model-len"] = input.max_model_len;
-  print["kv-cache-dtype"] = std::string(name(input.kv_type));
-  print["quantizer"] = quantizer_print(job, input);
-  for (const char* option : kSamplingOptions) print[option] = options.at(option);
-  return print;
-}
 
 std::string versions(const std::vector<std::string>& arithmetic) {
   const nlohmann::json versions{
@@ -125,6 +79,15 @@ void take_formats(const Plan& first, Job& job) {
   job.head_format = first.head_format;
 }
 
+/// Nothing is done whatever the output holds, but whoever changed the job shall know.
+void warn_of_another_job(const Job& job, const std::filesystem::path& output) {
+  const ResultReader result(output);
+  const auto changes = changes_since(result.head().fingerprint, result.head().rows, job);
+  if (changes.empty()) return;
+  log_warning("{} is of another job, with {}: it stays; --overwrite makes it anew", output.string(),
+              fmt::format("{}", fmt::join(changes, ", ")));
+}
+
 }  // namespace
 
 std::filesystem::path output_path(const Job& job) {
@@ -176,6 +139,7 @@ Job keep_formats(const Mpi& mpi, const Job& job, const OutputJob& output) {
 void accept_output(const Job& job) {
   const OutputPaths paths(output_path(job));
   log_info("{} is complete: nothing to do", paths.output.string());
+  warn_of_another_job(job, paths.output);
   const bool was_killed = std::filesystem::exists(paths.lock) && !lock_owner(paths.output);
   if (!was_killed) return;
   const OutputLock lock(paths.output, job_id());  // whose end removes its file

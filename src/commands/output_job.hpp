@@ -46,7 +46,8 @@ void begin_output(const Job& job, const Input& input, const Plan& plan,
 /// others. Collective: the same on all ranks; `output` is rank 0's.
 Job keep_formats(const Mpi& mpi, const Job& job, const OutputJob& output);
 
-/// For an output that is complete: nothing is left to do but to say so.
+/// For an output that is complete: nothing is left to do but to say so, and to warn if it is not
+/// this job's.
 void accept_output(const Job& job);
 
 /// When a run began and ended (ISO 8601), and how long its parts took.

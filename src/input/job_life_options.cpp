@@ -10,7 +10,8 @@ std::vector<Option> life_options() {
   const std::string group = "The life of a job";
   return {
       {"resume", group, kGenerate, "",
-       "Go on where a killed run of the same job stopped. A complete output ends with 0 at once.",
+       "Go on where a killed run of the same job stopped. A complete output ends with 0 at once, "
+       "with a warning if it is another job's.",
        flag(&Job::resume)},
       {"retry-failed", group, kGenerate, "",
        "With --resume: do the rows in error again, also those of a complete output.",

@@ -92,6 +92,34 @@ TEST_F(Resume, PlansWithTheProfileThatItBeganWith) {
   EXPECT_THAT(gone_on.err, testing::Not(HasSubstr("was measured in")));
 }
 
+TEST_F(Resume, ACompleteOutputOfAnotherJobStaysAndIsToldApart) {
+  const Flags few{"--rows", "0:4"};
+  ASSERT_EQ(run(few, 0).exit_code, 0);
+  const std::string before = bytes_of(output());
+  const auto expect = [&](const Flags& more, const std::string& said) {
+    Flags flags = few;
+    flags.insert(flags.end(), more.begin(), more.end());
+    const ProgramRun again = run(flags, 0);
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_THAT(again.err, HasSubstr("is complete: nothing to do"));
+    EXPECT_EQ(again.err.find("of another job") == std::string::npos, said.empty()) << again.err;
+    EXPECT_THAT(again.err, HasSubstr(said.empty() ? said : "is of another job, with " + said));
+    EXPECT_EQ(bytes_of(output()), before);
+  };
+  expect({}, "");
+  expect({"--seed", "3", "--stop", "x"}, "seed 0 (now 3), stop [] (now [\"x\"])");
+  expect({"--rows", "0:5"}, "rows 0:4 of them: it stays; --overwrite makes it anew");
+  std::ofstream(model() + "/tokenizer.json", std::ios::app) << "\n";
+  expect({}, "another tokenizer: it stays");
+  std::ofstream(model() + "/config.json", std::ios::app) << "\n";
+  expect({}, "another model, another tokenizer: it stays");
+  write_prompts(prompts(), bundled_prompts(1, kRows));
+  expect({}, "another model, another tokenizer, other prompts: it stays");
+  fs::remove_all(model());
+  fs::remove(prompts());
+  expect({}, "");
+}
+
 TEST_F(Resume, UnderAnotherQuantizerOrOtherCalibrationTextsIsRefused) {
   const Flags gptq{"--format", "w4", "--quantizer", "gptq", "--calibration-tokens", "300"};
   start_and_kill(gptq);
