@@ -26,12 +26,27 @@ std::vector<Shard> read_heads(const std::vector<fs::path>& paths) {
   return shards;
 }
 
+/// The first thing in which two shards' jobs differ, in words; "" if there is none, or a shard does
+/// not say what its rows depend on. Their rows are looked at elsewhere.
+std::string difference(const Shard& one, const Shard& other) {
+  if (one.head.fingerprint.empty() || other.head.fingerprint.empty()) return "";
+  const auto mine = parse_json(one.head.fingerprint, one.path.string(), kCode);
+  const auto theirs = parse_json(other.head.fingerprint, other.path.string(), kCode);
+  for (const auto& [key, value] : mine.items())
+    if (key != "rows" && theirs.contains(key) && theirs[key] != value)
+      return fmt::format("{} is {} in {} and {} in {}", key, dump_json(value), one.path.string(),
+                         dump_json(theirs[key]), other.path.string());
+  return "";
+}
+
 void check_neighbours(const Shard& before, const Shard& after) {
   CHECK(before.head.num_samples == after.head.num_samples &&
             before.head.logprobs == after.head.logprobs,
         kCode, "{} has {} samples and logprobs {}, but {} has {} and {}: not of one job",
         before.path.string(), before.head.num_samples, before.head.logprobs, after.path.string(),
         after.head.num_samples, after.head.logprobs);
+  const std::string differs = difference(before, after);
+  CHECK(differs.empty(), kCode, "{}: not of one job", differs);
   const int64_t end = before.head.rows.end, begin = after.head.rows.begin;
   CHECK(end >= begin, kCode, "rows {} to {} are missing between {} and {}", end, begin,
         before.path.string(), after.path.string());
@@ -43,6 +58,11 @@ ResultHead joined_head(const std::vector<Shard>& shards) {
   ResultHead head = shards.front().head;
   head.rows.end = shards.back().head.rows.end;
   if (shards.size() == 1) return head;
+  if (!head.fingerprint.empty()) {
+    auto print = parse_json(head.fingerprint, shards.front().path.string(), kCode);
+    print["rows"] = fmt::format("{}:{}", head.rows.begin, head.rows.end);
+    head.fingerprint = dump_json(print);
+  }
   head.plans.clear();
   nlohmann::json times = nlohmann::json::array();
   for (const Shard& shard : shards) {

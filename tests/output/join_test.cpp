@@ -25,6 +25,8 @@ class Join : public testing::Test {
     head.num_samples = samples;
     head.logprobs = logprobs;
     head.job = head.profile = head.versions = "{}";
+    head.fingerprint =
+        fmt::format(R"({{"rows":"{}:{}","temperature":{}}})", begin, end, temperature_);
     head.times = R"({"run_s":)" + std::to_string(begin) + "}";
     head.plans = {R"({"shard":)" + std::to_string(begin) + "}"};
     ResultWriter writer(path, head);
@@ -38,6 +40,7 @@ class Join : public testing::Test {
     return path;
   }
 
+  double temperature_ = 1;
   TempFolder folder_;
   std::filesystem::path joined_ = folder_ / "joined.h5";
 };
@@ -51,6 +54,7 @@ TEST_F(Join, ShardsInAnyOrderBecomeOneOutput) {
   EXPECT_EQ(result.head().rows.end, 700);
   EXPECT_EQ(result.head().plans,
             (std::vector<std::string>{R"({"shard":5})", R"({"shard":300})", R"({"shard":600})"}));
+  EXPECT_EQ(result.head().fingerprint, R"({"rows":"5:700","temperature":1})");
   EXPECT_EQ(result.head().times, R"([{"run_s":5},{"run_s":300},{"run_s":600}])");
   ASSERT_EQ(result.rows(), 695 * 2);
   const auto rows = result.read(0, result.rows());
@@ -76,6 +80,8 @@ TEST_F(Join, GapsOverlapsAndStrangersAreRefused) {
   EXPECT_ERROR(in_row_order({shard(3, 8), first}), Exit::kOutput, "rows 3 to 4 are in");
   EXPECT_ERROR(in_row_order({first, first}), Exit::kOutput, "rows 0 to 4 are in");
   EXPECT_ERROR(in_row_order({first, shard(4, 6, 2)}), Exit::kOutput, "not of one job");
+  temperature_ = 0.5;
+  EXPECT_ERROR(in_row_order({first, shard(4, 6)}), Exit::kOutput, "temperature is 1 in ");
   write_file_atomically(folder_ / "x.h5", "x", Exit::kInternal);
   EXPECT_ERROR(in_row_order({folder_ / "x.h5"}), Exit::kOutput, "not an HDF5 file");
 }
