@@ -10,6 +10,7 @@
 #include "base/hdf5.hpp"
 #include "base/launcher.hpp"
 #include "base/log.hpp"
+#include "base/standard_streams.hpp"
 #include "commands/bench.hpp"
 #include "commands/check.hpp"
 #include "commands/cli.hpp"
@@ -24,8 +25,7 @@
 
 namespace {
 
-int run(const std::vector<std::string>& words) {
-  const llmpq::CommandLine line = llmpq::parse_command_line(words);
+int run_command(const llmpq::CommandLine& line) {
   if (!line.print.empty() || !line.command) {
     if (llmpq::is_first_rank()) std::fputs(line.print.c_str(), stdout);
     return 0;
@@ -62,9 +62,24 @@ void tell(const std::string& sentence) {
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
 }
 
+/// What a command prints is its result, but for those whose result is a file.
+bool prints_its_result(const llmpq::CommandLine& line) {
+  return line.command != llmpq::Command::kGenerate && line.command != llmpq::Command::kConvert;
+}
+
+int run(const std::vector<std::string>& words) {
+  const llmpq::CommandLine line = llmpq::parse_command_line(words);
+  const int code = run_command(line);
+  const std::string refused = llmpq::flush_stdout();
+  if (refused.empty()) return code;
+  llmpq::print_error("stdout: " + refused);
+  return code == 0 && prints_its_result(line) ? static_cast<int>(llmpq::Exit::kOutput) : code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  llmpq::open_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);  // nobody reads what we say any more: no reason to stop working
   llmpq::h5::dont_close_at_exit();
   try {

@@ -304,5 +304,28 @@ TEST_F(Errors, APlaceThatCannotBeWrittenIsToldBeforeAnythingIsComputed) {
   }
 }
 
+TEST_F(Errors, AResultThatCannotBePrintedIsNoSuccess) {
+  const auto print_to = [](const std::string& to, const std::string& what) {
+    return run_shell({"sh", "-c", std::string(LLMPQ_PROGRAM) + " " + what + " " + to});
+  };
+  const ShellRun full = print_to(">/dev/full", "--help");
+  EXPECT_EQ(full.exit_code, 6);
+  EXPECT_EQ(full.out, "llmpq: error: stdout: No space left on device\n");
+  const ShellRun unread =
+      run_shell({"bash", "-c",
+                 std::string(LLMPQ_PROGRAM) + " generate --help | true; echo ${PIPESTATUS[0]}"});
+  EXPECT_EQ(unread.out, "0\n") << "nobody wants it";
+}
+
+TEST_F(Errors, WhatIsSaidGoesIntoNoFileWhereStderrIsClosed) {
+  write(scratch_.path("in.jsonl"), "{\"prompt\": \"a\", \"unknown\": 1}\n");
+  const ShellRun run =
+      run_shell({"sh", "-c",
+                 std::string(LLMPQ_PROGRAM) + " convert --input " + scratch_.path("in.jsonl") +
+                     " --output " + scratch_.path("out.jsonl") + " >&- 2>&- <&-"});
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_EQ(text_of(scratch_.path("out.jsonl")), "{\"prompt\":\"a\"}\n");
+}
+
 }  // namespace
 }  // namespace llmpq::test
