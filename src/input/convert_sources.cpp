@@ -78,6 +78,9 @@ class CsvSource : public RecordSource {
     CHECK(header, kCode, "{}: want a header with the names of the columns, found an empty file",
           path.string());
     header_ = std::move(*header);
+    for (auto name = header_.begin(); name != header_.end(); ++name)
+      CHECK(std::find(header_.begin(), name, *name) == name, kCode,
+            "{}: the header has two columns {}: rename one of them", path.string(), *name);
     const auto is_prompt = [](const auto& name) { return name == "prompt" || name == "text"; };
     CHECK(std::ranges::any_of(header_, is_prompt), kCode,
           "{}: want a column prompt or text in the header, found {}", path.string(),
@@ -86,6 +89,7 @@ class CsvSource : public RecordSource {
 
   bool next(PromptRecord& record) override {
     auto fields = records_.next();
+    while (fields && is_blank_line(*fields)) fields = records_.next();
     if (!fields) {
       tell_unknown(path_, unknown_);
       return false;
@@ -103,6 +107,11 @@ class CsvSource : public RecordSource {
   }
 
  private:
+  /// A line without anything; with one column it is an empty prompt.
+  bool is_blank_line(const std::vector<std::string>& fields) const {
+    return header_.size() > 1 && fields.size() == 1 && fields[0].empty();
+  }
+
   static nlohmann::json value_of(const std::string& column, const std::string& field) {
     if (column == "prompt" || column == "text") return field;
     if (field.empty()) return nullptr;

@@ -102,6 +102,13 @@ TEST_F(Convert, CsvWithQuotesCommasAndLineBreaks) {
   EXPECT_EQ(text_of(convert(again, "again.jsonl")), text_of(convert(h5, "once.jsonl")));
 }
 
+TEST_F(Convert, BlankLinesOfCsvArePassedOverWhereTheyCannotBePrompts) {
+  const auto two = convert(write("in.csv", "id,prompt\r\n1,a\r\n\r\n2,b\r\n\r\n\r\n"), "p.h5");
+  EXPECT_EQ(text_of(convert(two, "two.txt")), "a\nb\n");
+  const auto one = convert(write("one.csv", "prompt\na\n\nb\n"), "q.h5");
+  EXPECT_EQ(text_of(convert(one, "one.txt")), "a\n\nb\n");
+}
+
 TEST_F(Convert, TextIsOnePromptALine) {
   const auto h5 = convert(write("in.txt", "first\r\n\nthird"), "p.h5");
   const auto window = PromptsFile::open(h5).read(0, 3, {});
@@ -168,6 +175,7 @@ TEST_F(Convert, FaultsAreToldWithFileAndLine) {
   expect_error("l.csv", "prompt\n\"open", "l.csv:2: a quoted field does not end");
   expect_error("m.csv", "prompt\na\"b\n", "m.csv:2: a quote inside a field");
   expect_error("n.csv", "", "want a header");
+  expect_error("p.csv", "prompt,id,prompt\nx,1,y\n", "p.csv: the header has two columns prompt");
   expect_error("o.csv", "prompt,seed\nx,12.5\n", "seed: want an integer, found 12.5");
   expect_error("p.jsonl", "{\"prompt\": \"x\", \"seed\": 18446744073709551615}",
                "seed: want at most");
