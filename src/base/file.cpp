@@ -74,6 +74,11 @@ void rename_durably(const fs::path& from, const fs::path& to, Exit code) {
   sync(Descriptor(folder, O_RDONLY | O_DIRECTORY, code, "open"), folder, code);
 }
 
+void check_no_lfs_pointer(std::string_view text, const std::string& what, Exit code) {
+  CHECK(!text.starts_with("version https://git-lfs"), code,
+        "{}: a git-lfs pointer, not the file itself; fetch it with `git lfs pull`", what);
+}
+
 std::string bytes_text(int64_t bytes) {
   constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   double value = static_cast<double>(bytes);

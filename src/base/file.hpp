@@ -23,6 +23,9 @@ void sync_file(const std::filesystem::path& path, Exit code);
 /// Renames and makes the new name survive a crash. `from` and `to` are in one folder.
 void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to, Exit code);
 
+/// Error(code) if `text` is what git-lfs leaves in the place of a file that it has not fetched.
+void check_no_lfs_pointer(std::string_view text, const std::string& what, Exit code);
+
 /// "1.5 GiB", "12 KiB", "37 B".
 std::string bytes_text(int64_t bytes);
 /// "2GiB", "512 MiB", "1.5G", "4096" (bytes); K, M, G, T are powers of 1024. Throws Error(code)

@@ -57,8 +57,7 @@ std::string_view header_text(std::span<const std::byte> bytes, int64_t file_byte
   CHECK(file_bytes >= kLengthBytes && std::ssize(bytes) >= kLengthBytes, Exit::kModel,
         "{}: {} bytes are too few for a safetensors file; download it again", what, file_bytes);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  CHECK(!text.starts_with("version https://git-lfs"), Exit::kModel,
-        "{}: a git-lfs pointer, not the file itself; fetch it with `git lfs pull`", what);
+  check_no_lfs_pointer(text, what, Exit::kModel);
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), sizeof(length));
   CHECK(length <= kMaxHeaderBytes, Exit::kModel,

@@ -39,7 +39,9 @@ const std::string* decoded_token(const TokenizerParts& parts, int32_t id, bool s
 }  // namespace
 
 Tokenizer Tokenizer::load(const std::filesystem::path& tokenizer_json) {
-  return parse(read_file(tokenizer_json, kLongestFile, Exit::kModel), tokenizer_json.string());
+  const std::string text = read_file(tokenizer_json, kLongestFile, Exit::kModel);
+  check_no_lfs_pointer(text, tokenizer_json.string(), Exit::kModel);
+  return parse(text, tokenizer_json.string());
 }
 
 Tokenizer Tokenizer::parse(std::string_view json_text, std::string_view name) {

@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/expect_error.hpp"
+#include "base/temp_folder.hpp"
 #include "input/tokenizer.hpp"
 #include "kernels/check.hpp"
 
@@ -160,6 +163,14 @@ TEST(TokenizerErrors, FileThatIsNotThere) {
     EXPECT_EQ(error.code(), Exit::kModel);
     EXPECT_THAT(error.what(), HasSubstr("/nowhere/tokenizer.json"));
   }
+}
+
+TEST(TokenizerErrors, FileThatGitHasNotFetched) {
+  const TempFolder folder;
+  std::ofstream(folder / "tokenizer.json")
+      << "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+  EXPECT_ERROR(Tokenizer::load(folder / "tokenizer.json"), Exit::kModel,
+               "tokenizer.json: a git-lfs pointer, not the file itself");
 }
 
 }  // namespace
