@@ -70,6 +70,11 @@ void check_place(const fs::path& file) {
         std::strerror(errno));
   CHECK(!fs::is_directory(file, ignored), Exit::kOutput, "{}: is a folder, want a file",
         file.string());
+  // A file takes the place of what was there: that must not be a device.
+  CHECK(!fs::exists(file, ignored) || fs::is_regular_file(file, ignored), Exit::kOutput,
+        "{}: is a device, a pipe or the like, want a file", file.string());
+  CHECK(fs::canonical(folder, ignored) != "/dev", Exit::kOutput,
+        "{}: devices are there; choose a file in another folder", file.string());
 }
 
 fs::path shard_output(const fs::path& output, const std::string& shard) {

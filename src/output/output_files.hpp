@@ -19,7 +19,8 @@ struct OutputPaths {
   std::filesystem::path lock;
 };
 
-/// A file can be written there: its folder is there and takes files. Error(kOutput).
+/// A file can be written there: its folder is there and takes files, and nothing but a file is in
+/// its place, which the new one would take. Error(kOutput).
 void check_place(const std::filesystem::path& file);
 
 /// The output of --shard I/N: OUTPUT.shard-I-of-N.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,6 +74,13 @@ TEST_F(OutputFiles, PlacesThatCannotBeWritten) {
                "the folder " + (folder_ / "no").string() + " does not exist");
   std::filesystem::create_directory(output_);
   EXPECT_ERROR(check_output(output_, {true, false}), Exit::kOutput, "is a folder, want a file");
+  const auto pipe = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_ERROR(check_output(pipe, {true, false}), Exit::kOutput, "pipe or the like, want a file");
+  std::filesystem::create_symlink("/dev/null", folder_ / "null");
+  EXPECT_ERROR(check_output(folder_ / "null", {true, false}), Exit::kOutput, "is a device");
+  std::filesystem::create_symlink("/dev", folder_ / "dev");
+  EXPECT_ERROR(check_place(folder_ / "dev/out.h5"), Exit::kOutput, "choose a file in another");
   EXPECT_ERROR(check_output("", {false, false}), Exit::kOutput, "want the name of a file");
 }
 
