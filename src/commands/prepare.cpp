@@ -56,6 +56,16 @@ FeedSetup feed_setup(const Job& job, const Input& input, RowRangeOfFile rows) {
   return setup;
 }
 
+/// Chat messages that are taken as plain texts are hardly ever meant so.
+void warn_of_chats(const Job& job, const PromptsFile& prompts, RowRangeOfFile rows) {
+  if (job.chat || prompts.has_token_ids() || rows.begin == rows.end) return;
+  if (is_chat(prompts.read(rows.begin, 1, {})[0].text))
+    log_warning(
+        "{}: its texts are chat messages, and are taken as they stand; --chat makes prompts of "
+        "them by the model's chat template",
+        job.prompts.string());
+}
+
 /// Rank 0's part: the tokenizer and the prompts.
 void load_prompts(const Job& job, Input& input) {
   const auto& defaults = input.checkpoint->config().ignored_generation_defaults;
@@ -71,6 +81,7 @@ void load_prompts(const Job& job, Input& input) {
     for (const std::string& name : input.prompts->ignored())
       log_info("{}: dataset {} is not known and ignored", job.prompts.string(), name);
     rows = select_rows(input.prompts->rows(), job.rows, job.shard);
+    warn_of_chats(job, *input.prompts, rows);
   }
   input.feed = feed_setup(job, input, rows);
   if (!input.prompts) return;

@@ -143,4 +143,14 @@ std::string ChatTemplate::render(std::string_view row, std::time_t now) const {
   return chat::render(parts_->body, variables, now);
 }
 
+bool is_chat(std::string_view text) {
+  if (!text.starts_with('{') && !text.starts_with('[')) return false;
+  try {
+    row_object(text);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace llmpq

@@ -41,4 +41,7 @@ class ChatTemplate {
   std::shared_ptr<const Parts> parts_;
 };
 
+/// Whether a text is a row that render() takes.
+bool is_chat(std::string_view text);
+
 }  // namespace llmpq

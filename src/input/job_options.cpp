@@ -71,7 +71,7 @@ std::vector<Option> files() {
        "and one column for each sampling option (/max_tokens, /temperature, ...). eval: what the "
        "plan is made for. Their texts calibrate --quantizer gptq.",
        single(ValueType::kPath, &Job::prompts)},
-      {"chat", group, kJobs | kConvert, "",
+      {"chat", group, kRuns | kConvert, "",
        "Texts of the prompts file are chat messages as JSON: the model's chat template makes "
        "prompts "
        "of them. convert: with --to token-ids.",

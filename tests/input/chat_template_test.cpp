@@ -93,6 +93,14 @@ TEST(ChatTemplate, StopsWhereValuesAreNotWhatTheyShouldBe) {
   stops("{% set x.y = 1 %}", "`x` is no namespace");
 }
 
+TEST(ChatTemplate, KnowsRowsThatAreChats) {
+  for (const char* chat : {R"([{"role": "user", "content": "a"}])",
+                           R"({"messages": [{"role": "user", "content": "a"}], "tools": []})"})
+    EXPECT_TRUE(is_chat(chat)) << chat;
+  for (const char* text : {"", "Once upon a time", "[1, 2]", "{", "{}", R"({"messages": []})"})
+    EXPECT_FALSE(is_chat(text)) << text;
+}
+
 TEST(ChatTemplate, RefusesRowsThatAreNoChat) {
   const auto refused = [](const char* row, const auto&... parts) {
     expect_error([&] { render("x", row); }, Exit::kPrompts, "the row's chat", parts...);

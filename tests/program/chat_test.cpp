@@ -126,12 +126,20 @@ TEST_F(Chat, SaysWhatIsMissing) {
   const std::string lines = scratch_.path("chat.jsonl");
   std::ofstream(lines) << kChats;
   const std::string chats = convert(lines, "chat.h5");
+  const std::string chatty = model(true);
+  const ProgramRun plain = run_program({"plan", "--model", chatty, "--prompts", chats});
+  EXPECT_EQ(plain.exit_code, 0);
+  EXPECT_THAT(plain.err, HasSubstr("--chat makes prompts of them"));
+  const ProgramRun rendered =
+      run_program({"bench", "--model", chatty, "--prompts", chats, "--chat", "--output-len", "2",
+                   "--warmup", "0", "--repetitions", "1"});
+  EXPECT_EQ(rendered.exit_code, 0) << rendered.err;
+  EXPECT_THAT(rendered.err, testing::Not(HasSubstr("--chat makes prompts of them")));
   const ProgramRun silent = generate({"--model", model(false), "--prompts", chats, "--chat"}, 2);
   EXPECT_EQ(silent.exit_code, 4);
   EXPECT_THAT(silent.err, HasSubstr("chat_template"));
-  std::ofstream(model(true) + "/chat_template.jinja") << "{% include 'other' %}";
-  const ProgramRun strange =
-      generate({"--model", scratch_.path("chatty"), "--prompts", chats, "--chat"}, 0);
+  std::ofstream(chatty + "/chat_template.jinja") << "{% include 'other' %}";
+  const ProgramRun strange = generate({"--model", chatty, "--prompts", chats, "--chat"}, 0);
   EXPECT_EQ(strange.exit_code, 4);
   EXPECT_THAT(strange.err, HasSubstr("include"));
 }
