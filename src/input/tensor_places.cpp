@@ -1,6 +1,7 @@
 #include "input/tensor_places.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <string>
@@ -77,6 +78,26 @@ void check_tensor(const TensorPlace& place, std::span<const int64_t> wanted) {
         shape_text(wanted), tensor.type ? "" : tensor.type_name + " ", shape_text(tensor.shape));
 }
 
+/// Whether two tensors have the same shape and, in 64 places, the same values: a head that was
+/// trained by itself differs from the embedding nearly everywhere.
+bool look_alike(const TensorPlace& one, const TensorPlace& other) {
+  constexpr int64_t kPlaces = 64;
+  if (one.tensor->shape != other.tensor->shape || !one.tensor->type || !other.tensor->type)
+    return false;
+  int64_t size = 1;
+  for (const int64_t length : one.tensor->shape) size *= length;
+  std::array<float, 64> here, there;
+  const auto count = static_cast<size_t>(std::min<int64_t>(std::ssize(here), size));
+  const auto beyond = size - static_cast<int64_t>(count);
+  for (int64_t place = 0; place < kPlaces; ++place) {
+    const int64_t begin = beyond / kPlaces * place;
+    read_elements(one, begin, std::span(here).first(count));
+    read_elements(other, begin, std::span(there).first(count));
+    if (!std::equal(here.begin(), here.begin() + count, there.begin())) return false;
+  }
+  return true;
+}
+
 /// Matches roles with names and notes which tensors are in use.
 class Finder {
  public:
@@ -91,8 +112,7 @@ class Finder {
       auto& found = places[static_cast<size_t>(role)];
       if (role == TensorRole::kHead && config_.tied_head) {
         found = places[static_cast<size_t>(TensorRole::kEmbedding)];
-        for (auto& name : tensor_names(family_, role, 0))
-          used_.insert(std::move(name));  // some files have it a second time
+        check_tied_head(found.front());
         continue;
       }
       for (int64_t layer = 0; layer < (shape->per_layer ? config_.layers : 1); ++layer)
@@ -112,6 +132,19 @@ class Finder {
   }
 
  private:
+  /// Some files have a tied head a second time. If it is another matrix, it depends on who reads
+  /// them which one counts.
+  void check_tied_head(const TensorPlace& embedding) {
+    for (auto& name : tensor_names(family_, TensorRole::kHead, 0)) {
+      const auto head = by_name_.find(name);
+      CHECK(head == by_name_.end() || look_alike(head->second, embedding), Exit::kModel,
+            "{}: {}: is not the embedding, though config.json makes one of both; say "
+            "\"tie_word_embeddings\": false there if the head is its own",
+            head->second.file->path().string(), name);
+      used_.insert(std::move(name));
+    }
+  }
+
   /// GPTQ's exporters write a bias of zeros beside each matrix of integers, whether the model has
   /// one or not.
   bool is_filler(std::string_view name, const TensorPlace& place) const {

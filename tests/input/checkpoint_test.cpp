@@ -157,6 +157,21 @@ TEST(Checkpoint, ATiedHeadIsTheEmbedding) {
   EXPECT_NE(read_all(*untied, TensorRole::kHead, 0), read_all(*untied, TensorRole::kEmbedding, 0));
 }
 
+TEST(Checkpoint, ATiedHeadThatStandsThereMustBeTheEmbedding) {
+  Damaged model("qwen2");
+  const auto place = model.header["model.embed_tokens.weight"]["data_offsets"];
+  const size_t begin = place[0], bytes = static_cast<size_t>(place[1]) - begin;
+  const size_t end = model.data.size();
+  model.header["lm_head.weight"] = model.header["model.embed_tokens.weight"];
+  model.header["lm_head.weight"]["data_offsets"] = {end, end + bytes};
+  model.data += model.data.substr(begin, bytes);
+  EXPECT_TRUE(model.open()->config().tied_head);
+  std::reverse(model.data.begin() + static_cast<std::ptrdiff_t>(end), model.data.end());
+  model.expect_refused("lm_head.weight: is not the embedding", "\"tie_word_embeddings\": false");
+  model.config["tie_word_embeddings"] = false;
+  EXPECT_FALSE(model.open()->config().tied_head);
+}
+
 TEST(Checkpoint, RefusesRequestsThatMakeNoSense) {
   const auto checkpoint = open_checkpoint(fixture("llama_gqa"));
   std::vector<float> row(48);
