@@ -1,9 +1,11 @@
 #include "commands/places.hpp"
 
+#include <filesystem>
 #include <string>
 #include <variant>
 
 #include "input/job_options.hpp"
+#include "kernels/check.hpp"
 #include "output/output_files.hpp"
 
 namespace llmpq {
@@ -15,6 +17,11 @@ constexpr const char* kWritten[] = {"save-plan", "save-problem", "save-profile",
 }  // namespace
 
 void check_places(const Job& job, Command command) {
+  std::error_code ignored;  // where one of them is not there
+  CHECK(command != Command::kGenerate ||
+            !std::filesystem::equivalent(job.output, job.prompts, ignored),
+        Exit::kUsage, "output and prompts are the same file: {} and {}", job.output.string(),
+        job.prompts.string());
   for (const char* name : kWritten) {
     const Option* option = find_option(name, command);
     if (!option) continue;

@@ -6,7 +6,8 @@
 namespace llmpq {
 
 /// Before anything is computed, on rank 0, which writes them: the files that options of `command`
-/// name, from --save-plan to --trace, can be written. Error(kOutput).
+/// name, from --save-plan to --trace, can be written. Error(kOutput); and (kUsage) if generate's
+/// output would take the place of its prompts, by whatever links.
 void check_places(const Job& job, Command command);
 
 }  // namespace llmpq

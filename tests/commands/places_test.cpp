@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "base/expect_error.hpp"
 #include "base/temp_folder.hpp"
 #include "input/job_options.hpp"
@@ -33,6 +36,18 @@ TEST(Places, EachFileOfEachCommandIsLookedAt) {
       ++looked_at;
     }
   EXPECT_GT(looked_at, 10);
+}
+
+TEST(Places, AnOutputDoesNotTakeThePlaceOfItsPrompts) {
+  const TempFolder folder;
+  std::ofstream(folder / "prompts.h5") << "x";
+  std::filesystem::create_symlink("prompts.h5", folder / "link.h5");
+  Job job;
+  job.prompts = folder / "link.h5";
+  job.output = folder / "out.h5";
+  EXPECT_NO_THROW(check_places(job, Command::kGenerate));
+  job.output = folder / "prompts.h5";
+  EXPECT_ERROR(check_places(job, Command::kGenerate), Exit::kUsage, "are the same file");
 }
 
 TEST(Places, WhatAnotherCommandWritesIsNoneOfThisOne) {
