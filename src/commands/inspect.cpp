@@ -99,6 +99,8 @@ fs::path output_of(const fs::path& path) {
 }
 
 Json describe_one(const fs::path& path) {
+  for (const char* ending : {".jsonl", ".ndjson", ".csv", ".txt"})
+    if (path.extension() == ending) return describe_prompts(path);  // which says what to do
   if (!h5::is_hdf5(path) && fs::exists(path) && path.extension() != ".part") {
     return describe_json(path);
   }

@@ -213,6 +213,13 @@ PromptsFile& PromptsFile::operator=(PromptsFile&&) noexcept = default;
 PromptsFile::~PromptsFile() = default;
 
 PromptsFile PromptsFile::open(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const bool is_named_so = path.extension() == ".h5" || path.extension() == ".hdf5";
+  CHECK(
+      is_named_so || !std::filesystem::is_regular_file(path, ignored) || h5::is_hdf5(path), kCode,
+      "{}: not an HDF5 file; llmpq convert --input {} --output prompts.h5 makes one of JSONL, CSV "
+      "or text",
+      path.string(), path.string());
   auto impl = std::make_unique<Impl>(h5::File::open(path, h5::File::Mode::kRead, kCode));
   const h5::File& file = impl->file;
   if (file.has("prompt_token_ids")) {

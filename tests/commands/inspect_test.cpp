@@ -119,10 +119,12 @@ TEST_F(Inspect, APlanIsPrintedAsItStands) {
 
 TEST_F(Inspect, FilesThatAreNotOurs) {
   EXPECT_ERROR(describe_file(output_), Exit::kOutput, "out.h5: there is no such file, and no ");
-  std::ofstream(folder_ / "a.txt") << "prose";
-  EXPECT_ERROR(describe_file(folder_ / "a.txt"), Exit::kOutput, "a.txt: not JSON");
-  std::ofstream(folder_ / "b.txt");
-  EXPECT_ERROR(describe_file(folder_ / "b.txt"), Exit::kOutput, "the file is empty");
+  std::ofstream(folder_ / "a.json") << "prose";
+  EXPECT_ERROR(describe_file(folder_ / "a.json"), Exit::kOutput, "a.json: not JSON");
+  std::ofstream(folder_ / "b.json");
+  EXPECT_ERROR(describe_file(folder_ / "b.json"), Exit::kOutput, "the file is empty");
+  std::ofstream(folder_ / "p.jsonl") << "{}";
+  EXPECT_ERROR(describe_file(folder_ / "p.jsonl"), Exit::kPrompts, "p.jsonl: not an HDF5 file; ");
   { h5::File::create(folder_ / "c.h5", false, Exit::kInternal); }
   EXPECT_ERROR(describe_file(folder_ / "c.h5"), Exit::kPrompts, "want a dataset /prompt");
 }

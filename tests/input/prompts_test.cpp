@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
 
 #include "base/expect_error.hpp"
@@ -124,6 +125,15 @@ TEST_F(Prompts, AnEmptyFileHasNoRows) {
   EXPECT_EQ(prompts.rows(), 0);
   EXPECT_TRUE(prompts.read(0, 0, {}).empty());
   EXPECT_TRUE(prompts.read_ids(0, 0).empty());
+}
+
+TEST_F(Prompts, AnotherFileThanHdf5IsToldTheWay) {
+  std::ofstream(folder_ / "p.jsonl") << "{}";
+  EXPECT_ERROR(PromptsFile::open(folder_ / "p.jsonl"), Exit::kPrompts,
+               "p.jsonl --output prompts.h5 makes one");
+  std::ofstream(folder_ / "broken.h5") << "{}";
+  EXPECT_ERROR(PromptsFile::open(folder_ / "broken.h5"), Exit::kPrompts,
+               "broken.h5: not an HDF5 file");
 }
 
 TEST_F(Prompts, NoPromptsIsAnError) {
