@@ -157,7 +157,11 @@ class Hdf5Source : public RecordSource {
       const double value = column.window[i];
       if (!std::isnan(value) && value != -1) record.options.emplace_back(column.option, value);
     }
-    if (prompt.sampling.seed) record.seed = static_cast<int64_t>(*prompt.sampling.seed);
+    if (const auto seed = prompt.sampling.seed) {
+      CHECK(*seed <= kMostSeed, kCode, "{}: row {}: seed is {}, want at most {}", file_.name(),
+            prompt.row, *seed, kMostSeed);
+      record.seed = static_cast<int64_t>(*seed);
+    }
     if (stops_) record.stop = std::move(stop_texts_[i]);
     return true;
   }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/json.hpp"
@@ -13,7 +12,6 @@ namespace {
 
 using nlohmann::json;
 constexpr auto kCode = Exit::kPrompts;
-constexpr uint64_t kMostSeed = std::numeric_limits<int64_t>::max();
 
 /// Text that HDF5 cannot hold as it is would come back shorter.
 std::string checked_text(const json& value, const std::string& what) {

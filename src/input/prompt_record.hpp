@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
@@ -13,6 +14,9 @@
 #include "input/row_options.hpp"
 
 namespace llmpq {
+
+/// Of what a record can have.
+inline constexpr uint64_t kMostSeed = std::numeric_limits<int64_t>::max();
 
 struct PromptRecord {
   std::optional<std::string> id;

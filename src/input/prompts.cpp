@@ -259,14 +259,25 @@ std::vector<Prompt> PromptsFile::read(int64_t begin, int64_t count,
   return window;
 }
 
+namespace {
+
+template <typename Integer>
+std::vector<std::string> integers_as_texts(const h5::Dataset& column, int64_t begin,
+                                           int64_t count) {
+  std::vector<std::string> texts;
+  for (const Integer value : column.read<Integer>(begin, count))
+    texts.push_back(std::to_string(value));
+  return texts;
+}
+
+}  // namespace
+
 std::vector<std::string> PromptsFile::read_ids(int64_t begin, int64_t count) const {
   if (!impl_->ids) return std::vector<std::string>(static_cast<size_t>(count));
-  if (is_text(*impl_->ids)) return impl_->ids->read_text(begin, count);
-  std::vector<std::string> texts;
-  for (const int64_t id : impl_->ids->read<int64_t>(begin, count)) {
-    texts.push_back(std::to_string(id));
-  }
-  return texts;
+  const h5::Dataset& ids = *impl_->ids;
+  if (is_text(ids)) return ids.read_text(begin, count);
+  return ids.type().is_signed ? integers_as_texts<int64_t>(ids, begin, count)
+                              : integers_as_texts<uint64_t>(ids, begin, count);
 }
 
 uint64_t PromptsFile::content_hash() const {
@@ -287,9 +298,10 @@ uint64_t PromptsFile::content_hash() const {
     for (const OptionColumn& column : impl_->columns) {
       hasher.add(std::span<const double>(column.values.read<double>(begin, count)));
     }
-    if (impl_->seeds) {
+    if (impl_->seeds && impl_->seeds->type().is_signed)
       hasher.add(std::span<const int64_t>(impl_->seeds->read<int64_t>(begin, count)));
-    }
+    else if (impl_->seeds)  // the same hash for the same seeds
+      hasher.add(std::span<const uint64_t>(impl_->seeds->read<uint64_t>(begin, count)));
     if (!impl_->stops) continue;
     for (const std::string& stop : impl_->stops->read_text(begin, count)) {
       hasher.add(stop.size());

@@ -136,6 +136,19 @@ TEST_F(Convert, ColumnsMayBeginLateInLongFiles) {
   EXPECT_EQ(prompts.read(4999, 1, {})[0].text.size(), 4999u % 90);
 }
 
+TEST_F(Convert, ASeedThatDoesNotFitIsNotTurnedIntoAnother) {
+  {
+    auto file = h5::File::create(folder_ / "p.h5", false, Exit::kInternal);
+    file.create_dataset("prompt", {h5::text_type(0), 16, {}})
+        .write_text(0, std::vector<std::string>{"a"});
+    const std::vector<uint64_t> seeds{uint64_t{1} << 63};
+    file.create_dataset("seed", {h5::value_type<uint64_t>(), 16, {}})
+        .write(0, std::span<const uint64_t>(seeds));
+  }
+  EXPECT_ERROR(convert(folder_ / "p.h5", "p.jsonl"), Exit::kPrompts,
+               "row 0: seed is 9223372036854775808, want at most 9223372036854775807");
+}
+
 TEST_F(Convert, AnEmptyFileMakesNoRows) {
   EXPECT_EQ(PromptsFile::open(convert(write("in.jsonl", ""), "p.h5")).rows(), 0);
   EXPECT_EQ(PromptsFile::open(convert(write("in.csv", "prompt\n"), "q.h5")).rows(), 0);

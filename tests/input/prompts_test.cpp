@@ -68,6 +68,22 @@ TEST_F(Prompts, ReadsFixedLengthStringsAndIds) {
   EXPECT_EQ(prompts.read_ids(1, 1), std::vector<std::string>{"row-b"});
 }
 
+TEST_F(Prompts, IdsAndSeedsMayHaveAllBits) {
+  const auto hash = [&](uint64_t seed) {
+    file_.reset();
+    file_.emplace(h5::File::create(path_, false, Exit::kInternal));
+    add_text("prompt", {"a", "b"});
+    add<uint64_t>("id", {uint64_t{1} << 63, std::numeric_limits<uint64_t>::max()});
+    add<uint64_t>("seed", {seed, 0});
+    return open().content_hash();
+  };
+  const uint64_t first = hash((uint64_t{1} << 63) + 1);
+  EXPECT_NE(hash((uint64_t{1} << 63) + 2), first);
+  EXPECT_EQ(open().read_ids(0, 2),
+            (std::vector<std::string>{"9223372036854775808", "18446744073709551615"}));
+  EXPECT_EQ(open().read(0, 1, {})[0].sampling.seed, (uint64_t{1} << 63) + 2);
+}
+
 TEST_F(Prompts, ReadsTokenIds) {
   add_tokens({5, 6, 7, -4, 9}, {0, 3, 3, 5});
   add<int64_t>("id", {10, 11, 12});
