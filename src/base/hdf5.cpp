@@ -49,8 +49,12 @@ void fail_h5(const Place& place, const char* call) {
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, add_description, &text);
   H5Eclear2(H5E_DEFAULT);
   const std::string name(call);
-  fail(place.code, "{}: {} failed: {}", place.name, name.substr(0, name.find('(')),
-       text.empty() ? "no reason given" : text);
+  const bool locked = text.find("unable to lock") != std::string::npos;
+  fail(place.code, "{}: {} failed: {}{}", place.name, name.substr(0, name.find('(')),
+       text.empty() ? "no reason given" : text,
+       locked ? "; close the program that writes it, or, where the file system has no locks, set "
+                "HDF5_USE_FILE_LOCKING=FALSE in the environment"
+              : "");
 }
 
 Handle::~Handle() {

@@ -1,6 +1,9 @@
 #include "base/hdf5.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <thread>
@@ -110,6 +113,15 @@ TEST_F(Hdf5, FilesThatAreNotHdf5AreRefusedQuietly) {
   EXPECT_ERROR(File::recover(path_, kCode), kCode, "not an HDF5 file");
   EXPECT_ERROR(File::create(folder_ / "no/such/folder.h5", false, Exit::kOutput), Exit::kOutput,
                "H5Fcreate failed: unable to create file");
+}
+
+TEST_F(Hdf5, AFileThatIsBeingWrittenIsToldTheWay) {
+  { create(); }
+  const int other = ::open(path_.c_str(), O_RDWR);
+  ASSERT_EQ(::flock(other, LOCK_EX), 0);
+  EXPECT_ERROR(open(), kCode, "HDF5_USE_FILE_LOCKING=FALSE in the environment");
+  ::close(other);
+  EXPECT_NO_THROW(open());
 }
 
 TEST_F(Hdf5, ATruncatedFileIsAnErrorEverywhere) {
