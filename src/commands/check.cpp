@@ -15,6 +15,8 @@
 #include "commands/check_report.hpp"
 #include "commands/cli.hpp"
 #include "commands/machines.hpp"
+#include "commands/output_job.hpp"
+#include "commands/places.hpp"
 #include "commands/prepare.hpp"
 #include "kernels/cpu/isa.hpp"
 #include "profile/peaks.hpp"
@@ -204,8 +206,32 @@ void open_model_everywhere(const Mpi& mpi, const Job& job, CheckReport& report) 
                         config.family, config.layers, config.hidden, config.vocab);
     const auto tokenizer = job.model / "tokenizer.json";
     if (mpi.rank() == 0 && std::filesystem::exists(tokenizer)) Tokenizer::load(tokenizer);
+    if (mpi.rank() == 0 && job.chat) ChatTemplate::load(job.model);
   });
   if (good) report.model = model;
+}
+
+/// Collective: what the job reads and writes besides, which rank 0 does. Whether an output that is
+/// there may stay or go is said by flags that a script may still add: a warning.
+void look_at_files(const Mpi& mpi, const Job& job, CheckReport& report) {
+  const auto on_first_rank = [&](const std::function<void()>& work) {
+    return attempt(mpi, report, [&] {
+      if (mpi.rank() == 0) work();
+    });
+  };
+  on_first_rank([&] {
+    check_places(job, Command::kGenerate);
+    if (!job.output.empty()) check_place(output_path(job));
+  });
+  on_first_rank([&] {
+    if (job.prompts.empty()) return;
+    select_rows(PromptsFile::open(job.prompts).rows(), job.rows, job.shard);
+  });
+  if (mpi.rank() == 0 && !job.output.empty() && std::filesystem::exists(output_path(job)) &&
+      !job.resume && !job.overwrite)
+    warn(report, fmt::format("{} is there already: generate keeps it and ends with exit code 6 "
+                             "unless it is given --resume or --overwrite",
+                             output_path(job).string()));
 }
 
 void print(const Job& job, const CheckReport& report) {
@@ -232,6 +258,7 @@ int run_check(const Job& job) {
   }
   report.transfers = measure_transfers(mpi);
   if (!job.model.empty()) open_model_everywhere(mpi, job, report);
+  look_at_files(mpi, job, report);
   if (mpi.rank() == 0) print(job, report);
   return static_cast<int>(report.code());
 }

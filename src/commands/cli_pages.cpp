@@ -202,7 +202,8 @@ constexpr HelpPage kCheckPage{
     .synopsis = "llmpq check [JOB] [--key value ...]",
     .description =
         "Binds every rank as generate would, measures transfers between ranks and to GPUs, and "
-        "opens the model if one is given. Takes generate's job files. The exit code is that of the "
+        "opens the job's model and prompts. Takes generate's job files. The exit code is that of "
+        "the "
         "first error that generate would stop with.",
     .success = "nothing would go wrong",
     .codes = kRunCodes,

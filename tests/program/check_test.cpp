@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/json.hpp"
@@ -79,6 +80,28 @@ TEST(Check, AModelThatDoesNotOpenIsAFinding) {
   EXPECT_THAT(std::string(json["findings"].back()["sentence"]), HasSubstr("/no/such/model"));
   EXPECT_EQ(json["ranks"].size(), 2u) << "the rest is shown all the same";
   EXPECT_EQ(json["transfers"].size(), 1u);
+}
+
+TEST(Check, FilesThatAJobCannotReadOrWriteAreFindings) {
+  const Scratch scratch;
+  const auto job = [&](const std::string& prompts, const std::string& output) {
+    const std::string path = scratch.path("job.toml");
+    std::ofstream(path) << "prompts = \"" << prompts << "\"\noutput = \"" << output << "\"\n";
+    return path;
+  };
+  write_prompts(scratch.path("prompts.h5"), {"The cat"});
+  EXPECT_TRUE(check_json({job("prompts.h5", "out.h5"), "--threads", "1"}, 0)["findings"].empty());
+  const auto neither =
+      check_json({job("none.h5", "none/out.h5"), "--threads", "1"}, 2, 6)["findings"];
+  ASSERT_EQ(neither.size(), 2u);
+  EXPECT_THAT(std::string(neither[0]["sentence"]), HasSubstr("none does not exist; create it"));
+  EXPECT_EQ(neither[1]["exit_code"], 5);
+  EXPECT_THAT(std::string(neither[1]["sentence"]), HasSubstr("none.h5: cannot be opened"));
+  std::ofstream(scratch.path("out.h5")) << "x";
+  const auto there = check_json({job("prompts.h5", "out.h5"), "--threads", "1"}, 0)["findings"];
+  ASSERT_EQ(there.size(), 1u);
+  EXPECT_EQ(there[0]["level"], "warning");
+  EXPECT_THAT(std::string(there[0]["sentence"]), HasSubstr("out.h5 is there already"));
 }
 
 TEST(Check, ALinkThatCannotBeIsAFinding) {
