@@ -146,9 +146,11 @@ ModelConfig load_model_config(const fs::path& folder) {
   const fs::path path = folder / "config.json";
   const fs::path beside = folder / "generation_config.json";
   std::error_code ignored;
-  CHECK(fs::exists(path, ignored), Exit::kModel,
-        "{}: not there; a model is a folder with config.json, tokenizer.json and safetensors files",
-        path.string());
+  const bool is_cached = fs::is_directory(folder / "snapshots", ignored);
+  CHECK(
+      fs::exists(path, ignored), Exit::kModel,
+      "{}: not there; a model is a folder with config.json, tokenizer.json and safetensors files{}",
+      path.string(), is_cached ? ", which in the hub's cache is one of those in snapshots" : "");
   const std::string text = read_file(path, kMaxConfigBytes, Exit::kModel);
   const std::string generation =
       fs::exists(beside, ignored) ? read_file(beside, kMaxConfigBytes, Exit::kModel) : "";

@@ -246,6 +246,8 @@ TEST(Checkpoint, RefusesATensorWithAndWithoutPrefix) {
 TEST(Checkpoint, NamesAMissingConfigAndMissingWeights) {
   const TempFolder folder;
   expect_error([&] { open_checkpoint(folder.path()); }, Exit::kModel, "config.json: not there");
+  fs::create_directory(folder / "snapshots");
+  expect_error([&] { open_checkpoint(folder.path()); }, Exit::kModel, "one of those in snapshots");
   fs::copy(fixture("llama_gqa") / "config.json", folder / "config.json");
   expect_error([&] { open_checkpoint(folder.path()); }, Exit::kModel,
                "neither model.safetensors nor", "--load-format dummy");
