@@ -18,10 +18,12 @@ enum class Format : uint8_t { kBf16, kF16, kW8, kW4, kW3 };
 struct FormatInfo {
   Format format;
   std::string_view name;
-  int bits;                    ///< of one weight, scales left out
-  int group;                   ///< inputs that share a scale; 0 = no scales
-  int max_abs;                 ///< largest integer value: 127, 7, 3; 0 = not an integer format
-  int min_compute_capability;  ///< of a CUDA device, major * 10 + minor
+  int bits;     ///< of one weight, scales left out
+  int group;    ///< inputs that share a scale; 0 = no scales
+  int max_abs;  ///< largest integer value: 127, 7, 3; 0 = not an integer format
+  /// Of a CUDA device, major * 10 + minor: older ones convert it to f16 at every use, and take f16
+  /// where nobody asks for this format.
+  int min_compute_capability;
 };
 
 inline constexpr int kGroup = 128;

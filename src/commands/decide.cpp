@@ -19,7 +19,7 @@ constexpr int64_t kLargestPlan = 256 << 20;  ///< bytes of a plan file
 
 PlanResult plan_of_file(const Job& job, const PlanRequest& request) {
   const std::string file = read_file(job.plan, kLargestPlan, Exit::kUsage);
-  return complete_plan(request, parse_plan(file, job.plan.string(), format_16bit(request.config)));
+  return complete_plan(request, parse_plan(file, job.plan.string(), format_16bit(request)));
 }
 
 struct Made {
@@ -106,6 +106,19 @@ Made make_or_change_plan(Job job, const Input& input, const Machines& machines,
   return make_plan(job, plan_request(job, input, machines), data);
 }
 
+/// Why 16 bit is not the checkpoint's own format.
+void tell_of_old_gpus(const Input& input, const Machines& machines) {
+  const Format own = format_16bit(input.checkpoint->config());
+  for (const RankReport& rank : machines.inventory) {
+    if (rank.compute_capability == 0) continue;
+    if (rank.compute_capability >= info(own).min_compute_capability) continue;
+    return log_info(
+        "16 bit means f16 in this job, for weights of {}: rank {} computes on {}, "
+        "which has no products of {}",
+        name(own), rank.rank, rank.device, name(own));
+  }
+}
+
 std::string promises(const Made& made) {
   std::string text;
   if (made.predicted)
@@ -125,6 +138,7 @@ Decision decide(const Mpi& mpi, const Job& given, const Input& input, const Mach
   std::string text;
   mpi.agreed([&] {
     if (mpi.rank() != 0) return;
+    if (job.format.empty()) tell_of_old_gpus(input, machines);
     Made made = make_or_change_plan(job, input, machines, data);
     log_info("plan: {}{}", made.reason, promises(made));
     text = to_json(made.plan);

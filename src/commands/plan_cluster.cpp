@@ -93,8 +93,8 @@ PlanRequest cluster_request(const Job& job, const Cluster& cluster, const ModelC
   for (const ClusterRank& rank : ranks_of(cluster)) {
     int64_t bytes = usable_bytes(rank.gpu);
     if (job.memory_limit) bytes = std::min(bytes, *job.memory_limit);
-    request.ranks.push_back(
-        {bytes, rank.gpu.name + " on " + cluster.nodes[rank.node].name, BackendKind::kCuda});
+    request.ranks.push_back({bytes, rank.gpu.name + " on " + cluster.nodes[rank.node].name,
+                             BackendKind::kCuda, rank.gpu.compute_capability});
   }
   return request;
 }

@@ -169,7 +169,8 @@ PlanRequest plan_request(const Job& job, const Input& input, const Machines& mac
                       .workload = {},
                       .wishes = {}};
   for (const RankReport& rank : machines.inventory)
-    request.ranks.push_back({rank.memory_bytes, rank.device + " on " + rank.host, rank.backend});
+    request.ranks.push_back({rank.memory_bytes, rank.device + " on " + rank.host, rank.backend,
+                             rank.compute_capability});
   request.workload.sequences = input.lengths.rows * job.num_samples;
   request.workload.max_sequence_tokens =
       input.lengths.rows > 0 ? input.lengths.longest_sequence : input.max_model_len;

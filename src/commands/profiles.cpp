@@ -33,20 +33,17 @@ const RankReport& report_of(const Mpi& mpi, const Machines& machines) {
   return machines.inventory.at(static_cast<size_t>(mpi.rank()));
 }
 
-/// The formats that the job may use on this device; contexts are varied with the last one, in which
-/// attention is the largest part.
-std::vector<Format> layer_formats(const Job& job, const ModelConfig& config,
-                                  const RankReport& rank) {
-  std::vector<Format> formats{format_16bit(config), Format::kW8, Format::kW3, Format::kW4};
-  if (!job.format.empty()) {
-    const std::set<Format> wished(job.format.begin(), job.format.end());
-    formats.assign(wished.begin(), wished.end());
-  }
-  std::erase_if(formats, [&](Format format) {
-    return rank.backend == BackendKind::kCuda &&
-           rank.compute_capability < info(format).min_compute_capability;
-  });
-  return formats;
+/// The formats that the job may use; contexts are varied with the last one, in which attention is
+/// the largest part.
+std::vector<Format> layer_formats(const Job& job, Format format_16bit) {
+  if (job.format.empty()) return {format_16bit, Format::kW8, Format::kW3, Format::kW4};
+  const std::set<Format> wished(job.format.begin(), job.format.end());
+  return {wished.begin(), wished.end()};
+}
+
+std::vector<Format> head_formats(const Job& job, Format format_16bit) {
+  if (job.head_format) return {*job.head_format};
+  return {format_16bit, Format::kW8};
 }
 
 GridLimits grid_limits(const Job& job, const ModelConfig& config, BackendKind kind) {
@@ -67,10 +64,9 @@ MeasureSetup measure_setup(const Mpi& mpi, const Job& job, const Input& input,
   };
   const bool is_gpu = rank.backend == BackendKind::kCuda;
   MeasureSetup setup;
-  for (const Format format : layer_formats(job, config, rank))
-    setup.formats.push_back(measured(format));
-  for (const Format format : {format_16bit(config), Format::kW8})
-    if (job.head_format.value_or(format) == format) setup.heads.push_back(measured(format));
+  const Format half = format_16bit(config, compute_capabilities(machines.inventory));
+  for (const Format format : layer_formats(job, half)) setup.formats.push_back(measured(format));
+  for (const Format format : head_formats(job, half)) setup.heads.push_back(measured(format));
   setup.kv_type = input.kv_type;
   setup.layers_per_rank = (config.layers + mpi.size() - 1) / mpi.size();
   setup.limits = grid_limits(job, config, rank.backend);

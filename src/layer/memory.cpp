@@ -42,6 +42,14 @@ Format format_16bit(const ModelConfig& config) {
   return config.checkpoint_type == DType::kF16 ? Format::kF16 : Format::kBf16;
 }
 
+Format format_16bit(const ModelConfig& config, std::span<const int> compute_capabilities) {
+  const Format own = format_16bit(config);
+  const bool is_everywhere = std::ranges::all_of(compute_capabilities, [&](int capability) {
+    return capability == 0 || capability >= info(own).min_compute_capability;
+  });
+  return is_everywhere ? own : Format::kF16;
+}
+
 int64_t layer_bytes(const ModelConfig& c, Format format, BackendKind backend) {
   return (c.shared_norm ? 1 : 2) * norm_bytes(c) + more_norm_bytes(c) +
          linear_bytes(backend, format, c.qkv_rows(), c.hidden, c.qkv_bias) +

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "input/model_config.hpp"
 #include "kernels/backend.hpp"
@@ -21,6 +22,9 @@ struct Sizes {
 
 /// The 16-bit format that stands for "unquantized" with this checkpoint: bf16 for a float32 one.
 Format format_16bit(const ModelConfig& config);
+/// The same for devices that share a job: f16 in place of bf16 where one of them would convert bf16
+/// weights at every use. `compute_capabilities`: of GPUs; 0 for what is none.
+Format format_16bit(const ModelConfig& config, std::span<const int> compute_capabilities);
 
 /// Weights, as load_layer, load_embedding and load_head allocate them.
 int64_t layer_bytes(const ModelConfig& config, Format format, BackendKind backend);

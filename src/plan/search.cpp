@@ -25,7 +25,7 @@ Plan assemble(const PlanRequest& request, const Layout& layout, std::span<const 
   plan.decode_batch = batches.decode_batch;
   plan.lanes = batches.lanes;
   plan.kv_block_tokens = static_cast<int32_t>(request.kv_block_tokens);
-  plan.head_format = request.wishes.head_format.value_or(format_16bit(request.config));
+  plan.head_format = request.wishes.head_format.value_or(format_16bit(request));
   PipelinePlan& pipeline = plan.pipelines.emplace_back();
   for (const StageRange& range : layout) {
     StagePlan& stage = pipeline.stages.emplace_back();
@@ -144,7 +144,7 @@ Split choose_split(const PlanRequest& request, Strategy strategy) {
 }
 
 std::vector<Format> uniform_formats(const PlanRequest& request) {
-  return {format_16bit(request.config), Format::kW8, Format::kW4, Format::kW3};
+  return {format_16bit(request), Format::kW8, Format::kW4, Format::kW3};
 }
 
 Found search(const PlanRequest& request, const Split& split) {

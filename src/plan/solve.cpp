@@ -60,6 +60,12 @@ void check_format_wishes(const PlanRequest& request, const Plan& plan) {
 
 }  // namespace
 
+Format format_16bit(const PlanRequest& request) {
+  std::vector<int> capabilities;
+  for (const RankMemory& rank : request.ranks) capabilities.push_back(rank.compute_capability);
+  return format_16bit(request.config, capabilities);
+}
+
 PlanResult solve(const PlanRequest& request, Strategy strategy) {
   CHECK(!request.ranks.empty(), Exit::kInternal, "a plan for no ranks");
   check_kv_wish(request);

@@ -20,6 +20,7 @@ struct RankMemory {
   int64_t memory_bytes = 0;
   std::string device;
   BackendKind backend = BackendKind::kCpu;
+  int compute_capability = 0;  ///< of a GPU
 };
 
 /// What the job's prompts ask for, in tokens. Lengths are of rows that can run (not of rows in
@@ -50,6 +51,9 @@ struct PlanRequest {
   Workload workload;
   PlanWishes wishes;
 };
+
+/// What 16 bit means for these ranks and this model.
+Format format_16bit(const PlanRequest& request);
 
 struct PlanResult {
   Plan plan;

@@ -171,6 +171,12 @@ std::vector<RankReport> gather_inventory(const Mpi& mpi, const RankReport& mine)
   return inventory;
 }
 
+std::vector<int> compute_capabilities(const std::vector<RankReport>& inventory) {
+  std::vector<int> capabilities;
+  for (const RankReport& r : inventory) capabilities.push_back(r.compute_capability);
+  return capabilities;
+}
+
 std::vector<std::string> left_out_units(const std::vector<RankReport>& inventory) {
   std::vector<std::string> sentences;
   std::set<std::string> told;

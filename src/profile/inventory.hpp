@@ -58,6 +58,9 @@ void divide_gpus(std::vector<RankReport>& inventory);
 /// The reports of all ranks, by rank, on every rank, GPUs divided. Collective.
 std::vector<RankReport> gather_inventory(const Mpi& mpi, const RankReport& mine);
 
+/// Of each rank's GPU; 0 for a CPU.
+std::vector<int> compute_capabilities(const std::vector<RankReport>& inventory);
+
 /// A sentence for each host and thing that the kernels of its CPU leave out.
 std::vector<std::string> left_out_units(const std::vector<RankReport>& inventory);
 

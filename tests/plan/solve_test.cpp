@@ -89,6 +89,19 @@ TEST(Solve, AFloat16ModelStaysFloat16) {
   EXPECT_EQ(plan.head_format, Format::kF16);
 }
 
+TEST(Solve, AGpuWithoutBf16MakesTheJobFloat16) {
+  const PlanCase c;
+  auto request = c.request({kPlenty, kPlenty});
+  request.ranks[0].compute_capability = 90;
+  EXPECT_EQ(layer_formats(solve(request, Strategy::kJoint).plan)[0], Format::kBf16);
+  request.ranks[1].compute_capability = 75;
+  const PlanResult result = solve(request, Strategy::kJoint);
+  EXPECT_EQ(layer_formats(result.plan), std::vector<Format>(8, Format::kF16)) << result.reason;
+  EXPECT_EQ(result.plan.head_format, Format::kF16);
+  request.wishes.formats = {Format::kBf16};
+  EXPECT_EQ(layer_formats(solve(request, Strategy::kJoint).plan)[7], Format::kBf16);
+}
+
 TEST(Solve, ShortMemoryShrinksOpenSizesBeforeBits) {
   PlanCase c;
   c.config.vocab = 8000;  // logits and embedding weigh

@@ -2,6 +2,7 @@
 // binding of ranks is tested on machines without a GPU. FAKE_GPUS: how many each rank sees;
 // FAKE_GPU_PER_TASK: each rank of the node sees one of its own, as under srun --gpus-per-task=1.
 // FAKE_GPU_HOSTS: those of another host are others; without it all hosts pretend the same ones.
+// FAKE_GPU_CAPABILITY: 80 unless said.
 // FAKE_GPU_TELLS: on stderr, how products are to choose their kernels.
 #include <unistd.h>
 
@@ -36,7 +37,7 @@ void describe(int device, DeviceRow& row) {
   row.memory_bytes = int64_t{80} << 30;
   row.free_bytes = int64_t{70} << 30;
   row.sms = 108;
-  row.compute_capability = 80;
+  row.compute_capability = number("FAKE_GPU_CAPABILITY", 80);
 }
 
 bool devices(DeviceRow* rows, int capacity, int* count, Failure&) {

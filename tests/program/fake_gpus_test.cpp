@@ -14,6 +14,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
 ProgramRun run_on_fake_gpus(Environment environment, const std::vector<std::string>& words,
@@ -78,6 +79,21 @@ TEST(FakeGpus, EmulationsCapMemoryAndSms) {
   const auto clock = check({}, {"--emulate", "slowdown=3"}, 1, 2);
   EXPECT_THAT(std::string(clock["findings"][0]["sentence"]),
               HasSubstr("only CPUs can be another device"));
+}
+
+TEST(FakeGpus, WithoutBf16TheyTakeFloat16ForIt) {
+  const ProgramRun old = run_on_fake_gpus({{"FAKE_GPU_CAPABILITY", "75"}},
+                                          {"plan", "--model", kTiny, "--backend", "cpu,cuda"}, 2);
+  EXPECT_EQ(old.exit_code, 0) << old.err;
+  EXPECT_THAT(old.err,
+              AllOf(HasSubstr("16 bit means f16 in this job, for weights of bf16: rank 1 "
+                              "computes on NVIDIA Fake, which has no products of bf16"),
+                    HasSubstr("plan: f16 for all layers, because nobody asked for fewer")));
+  const ProgramRun asked =
+      run_on_fake_gpus({{"FAKE_GPU_CAPABILITY", "75"}},
+                       {"plan", "--model", kTiny, "--backend", "cuda", "--format", "bf16"}, 0);
+  EXPECT_EQ(asked.exit_code, 0) << asked.err;
+  EXPECT_THAT(asked.err, AllOf(HasSubstr("plan: bf16 x8 as asked"), Not(HasSubstr("means f16"))));
 }
 
 /// A profile of the pretended GPU in which somebody has chosen kernels.
