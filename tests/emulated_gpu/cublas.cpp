@@ -45,7 +45,15 @@ float dot(const float* a, const float* b, int64_t count) {
 }  // namespace
 
 const char* cublasGetStatusString(cublasStatus_t status) {
-  return status == CUBLAS_STATUS_SUCCESS ? "CUBLAS_STATUS_SUCCESS" : "CUBLAS_STATUS_INVALID_VALUE";
+  switch (status) {
+    case CUBLAS_STATUS_SUCCESS:
+      return "CUBLAS_STATUS_SUCCESS";
+    case CUBLAS_STATUS_INVALID_VALUE:
+      return "CUBLAS_STATUS_INVALID_VALUE";
+    case CUBLAS_STATUS_EXECUTION_FAILED:
+      return "CUBLAS_STATUS_EXECUTION_FAILED";
+  }
+  return "a status that does not exist";
 }
 cublasStatus_t cublasCreate(cublasHandle_t* handle) {
   *handle = new cublasContext;
@@ -74,7 +82,7 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_operation
       exact != (a_type == CUDA_R_32F))
     return CUBLAS_STATUS_INVALID_VALUE;
   const std::lock_guard lock(llmpq::emulated::runtime_lock());
-  llmpq::emulated::enqueue(handle->stream, [=] {
+  const cudaError_t status = llmpq::emulated::enqueue(handle->stream, [=] {
     const std::vector<float> left = widened(a, a_type, k, m, a_stride);
     const std::vector<float> right = widened(b, b_type, k, n, b_stride);
     for (int64_t j = 0; j < n; ++j)
@@ -82,5 +90,5 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_operation
         static_cast<float*>(c)[j * c_stride + i] =
             dot(left.data() + i * k, right.data() + j * k, k);
   });
-  return CUBLAS_STATUS_SUCCESS;
+  return status == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

@@ -1,10 +1,14 @@
 // Devices and errors of the emulated runtime.
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <string>
+#include <pthread.h>
 
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <utility>
+
+#include "fault.hpp"
 #include "runtime.hpp"
+#include "settings.hpp"
 #include "warp.hpp"
 
 namespace llmpq::emulated {
@@ -14,34 +18,21 @@ namespace {
 /// of code run it too, as they would run code of their own.
 constexpr int kCode = __CUDA_ARCH__ / 10;
 
-int number_from(const char* variable, int otherwise) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr) return otherwise;
-  char* end = nullptr;
-  const long value = std::strtol(text, &end, 10);
-  if (*text == 0 || *end != 0 || value < 1 || value > 1000)
-    fail("%s=%s: want a number", variable, text);
-  return static_cast<int>(value);
-}
-
-Device make_device() {
-  // CUDA C++ Programming Guide, technical specifications by compute capability, in KiB.
-  struct Row {
-    int compute_capability, sm_shared, block_shared;
-  };
-  constexpr Row kRows[] = {{60, 64, 48},   {70, 96, 96},    {75, 64, 64},
-                           {80, 164, 163}, {86, 100, 99},   {89, 100, 99},
-                           {90, 228, 227}, {100, 228, 227}, {120, 100, 99}};
-  const int wanted = number_from("LLMPQ_EMULATED_GPU", kCode);
-  for (const Row& row : kRows)
-    if (row.compute_capability == wanted)
-      return {wanted, number_from("LLMPQ_EMULATED_SMS", 24), row.sm_shared << 10,
-              row.block_shared << 10};
-  fail("LLMPQ_EMULATED_GPU=%d: no such compute capability (60, 70, 75, 80, 86, 89, 90, 100, 120)",
-       wanted);
-}
-
 cudaError_t last_error = cudaSuccess;
+
+/// Index among devices(), for each thread. Not thread_local: such are shared memory here.
+pthread_key_t current_key() {
+  static const pthread_key_t key = [] {
+    pthread_key_t made;
+    pthread_key_create(&made, nullptr);
+    return made;
+  }();
+  return key;
+}
+
+bool is_there(int number) { return number >= 0 && number < static_cast<int>(devices().size()); }
+
+const Device& numbered(int number) { return devices()[static_cast<size_t>(number)]; }
 
 }  // namespace
 
@@ -56,8 +47,8 @@ cudaError_t result(cudaError_t error) {
 }
 
 const Device& device() {
-  static const Device made = make_device();
-  return made;
+  if (devices().empty()) fail("a call for a device where none is visible");
+  return devices()[reinterpret_cast<size_t>(pthread_getspecific(current_key()))];
 }
 
 /// Code of 9.0 does what that of 8.0 and 7.5 does, but for what the host chooses by this number;
@@ -72,8 +63,7 @@ int code_version() {
 
 }  // namespace llmpq::emulated
 
-using llmpq::emulated::device;
-using llmpq::emulated::result;
+using namespace llmpq::emulated;
 
 const char* cudaGetErrorName(cudaError_t error) {
   switch (error) {
@@ -89,6 +79,8 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInsufficientDriver";
     case cudaErrorInvalidDeviceFunction:
       return "cudaErrorInvalidDeviceFunction";
+    case cudaErrorNoDevice:
+      return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice:
       return "cudaErrorInvalidDevice";
     case cudaErrorNoKernelImageForDevice:
@@ -97,6 +89,10 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInvalidResourceHandle";
     case cudaErrorNotReady:
       return "cudaErrorNotReady";
+    case cudaErrorIllegalAddress:
+      return "cudaErrorIllegalAddress";
+    case cudaErrorLaunchOutOfResources:
+      return "cudaErrorLaunchOutOfResources";
     case cudaErrorNotSupported:
       return "cudaErrorNotSupported";
     case cudaErrorStreamCaptureUnsupported:
@@ -107,54 +103,64 @@ const char* cudaGetErrorName(cudaError_t error) {
 const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
 
 cudaError_t cudaGetLastError() {
-  const std::lock_guard lock(llmpq::emulated::runtime_lock());
-  return std::exchange(llmpq::emulated::last_error, cudaSuccess);
+  const std::lock_guard lock(runtime_lock());
+  if (broken() != cudaSuccess) return broken();
+  return std::exchange(last_error, cudaSuccess);
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = 0;
+  if (driver_version() < CUDART_VERSION / 1000 * 1000) return result(cudaErrorInsufficientDriver);
+  if (devices().empty()) return result(cudaErrorNoDevice);
+  *count = static_cast<int>(devices().size());
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int number) {
-  return result(number == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+  if (!is_there(number)) return result(cudaErrorInvalidDevice);
+  pthread_setspecific(current_key(), reinterpret_cast<void*>(static_cast<size_t>(number)));
+  return broken();
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int number) {
-  if (number != 0) return result(cudaErrorInvalidDevice);
+  if (!is_there(number)) return result(cudaErrorInvalidDevice);
+  const Device& asked = numbered(number);
   switch (which) {
     case cudaDevAttrMultiProcessorCount:
-      *value = device().sms;
+      *value = asked.sms;
       return cudaSuccess;
     case cudaDevAttrL2CacheSize:
       *value = 32 << 20;
       return cudaSuccess;
     case cudaDevAttrComputeCapabilityMajor:
-      *value = device().compute_capability / 10;
+      *value = asked.compute_capability / 10;
       return cudaSuccess;
     case cudaDevAttrComputeCapabilityMinor:
-      *value = device().compute_capability % 10;
+      *value = asked.compute_capability % 10;
       return cudaSuccess;
     case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
-      *value = device().sm_shared_bytes;
+      *value = asked.sm_shared_bytes;
       return cudaSuccess;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-      *value = device().block_shared_bytes;
+      *value = asked.block_shared_bytes;
       return cudaSuccess;
   }
   return result(cudaErrorInvalidValue);
 }
+/// No machine has such a bus.
 cudaError_t cudaDeviceGetPCIBusId(char* text, int size, int number) {
-  if (number != 0) return result(cudaErrorInvalidDevice);
-  std::snprintf(text, static_cast<size_t>(size), "0000:00:00.0");
+  if (!is_there(number)) return result(cudaErrorInvalidDevice);
+  std::snprintf(text, static_cast<size_t>(size), "ffff:%02x:00.0", numbered(number).machine_index);
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int number) {
-  if (number != 0) return result(cudaErrorInvalidDevice);
+  if (!is_there(number)) return result(cudaErrorInvalidDevice);
+  const Device& asked = numbered(number);
   std::snprintf(properties->name, sizeof(properties->name), "emulated GPU %d.%d",
-                device().compute_capability / 10, device().compute_capability % 10);
+                asked.compute_capability / 10, asked.compute_capability % 10);
   std::memcpy(properties->uuid.bytes, "emulated GPU\0\0\0", 16);
+  properties->uuid.bytes[0] = static_cast<char>(asked.machine_index);
   return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = CUDART_VERSION;
+  *version = driver_version();
   return cudaSuccess;
 }

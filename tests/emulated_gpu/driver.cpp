@@ -14,7 +14,9 @@ struct CUdevResourceDesc_st {
 
 CUresult cuDeviceGet(CUdevice* device, int number) {
   *device = number;
-  return number == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  return number >= 0 && number < static_cast<int>(llmpq::emulated::devices().size())
+             ? CUDA_SUCCESS
+             : CUDA_ERROR_INVALID_VALUE;
 }
 CUresult cuDeviceGetDevResource(CUdevice, CUdevResource* resource, CUdevResourceType) {
   resource->sm.smCount = static_cast<unsigned>(llmpq::emulated::device().sms);

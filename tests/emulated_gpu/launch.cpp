@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "fault.hpp"
 #include "grid.hpp"
 #include "runtime.hpp"
 #include "warp.hpp"
@@ -54,6 +55,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, size_t 
                    std::function<void()> body) {
   const std::lock_guard lock(runtime_lock());
   if (code_version() == 0) return result(cudaErrorNoKernelImageForDevice);
+  if (const cudaError_t status = of_launch()) return status;
   if (parameter_bytes > kMostParameterBytes) return result(cudaErrorInvalidValue);
   Launch launch{config.gridDim, config.blockDim, 1, config.dynamicSmemBytes, kernel, false, {}};
   if (const cudaError_t status = read_attributes(config, launch)) return result(status);

@@ -6,14 +6,14 @@
 #include <map>
 #include <vector>
 
+#include "fault.hpp"
 #include "runtime.hpp"
 #include "warp.hpp"
 
 namespace llmpq::emulated {
 namespace {
 
-constexpr size_t kTotalBytes = size_t{16} << 30;
-constexpr size_t kDriverBytes = size_t{512} << 20;  ///< taken before the first allocation
+constexpr size_t kMostPinned = size_t{16} << 30;
 
 /// Where ranges begin, and their bytes.
 class Ranges {
@@ -70,10 +70,14 @@ cudaError_t release(Ranges& ranges, void* data) {
   run_all_streams();
   if (!ranges.remove(data)) return result(cudaErrorInvalidValue);
   std::free(data);
-  return cudaSuccess;
+  return broken();
 }
 
-size_t free_bytes() { return kTotalBytes - kDriverBytes - on_device().total(); }
+/// A process allocates on one device only.
+size_t free_bytes() {
+  const size_t there = device().total_bytes - device().taken_bytes, taken = on_device().total();
+  return there > taken ? there - taken : 0;
+}
 
 }  // namespace
 }  // namespace llmpq::emulated
@@ -83,12 +87,13 @@ using namespace llmpq::emulated;
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   const std::lock_guard lock(runtime_lock());
   *free = free_bytes();
-  *total = kTotalBytes;
-  return cudaSuccess;
+  *total = device().total_bytes;
+  return broken();
 }
 
 cudaError_t cudaMalloc(void** data, size_t bytes) {
   const std::lock_guard lock(runtime_lock());
+  if (const cudaError_t status = of_allocation()) return status;
   return allocate(on_device(), free_bytes(), data, bytes);
 }
 cudaError_t cudaFree(void* data) {
@@ -97,7 +102,8 @@ cudaError_t cudaFree(void* data) {
 }
 cudaError_t cudaHostAlloc(void** data, size_t bytes, unsigned) {
   const std::lock_guard lock(runtime_lock());
-  return allocate(pinned(), kTotalBytes, data, bytes);
+  if (broken() != cudaSuccess) return broken();
+  return allocate(pinned(), kMostPinned, data, bytes);
 }
 cudaError_t cudaFreeHost(void* data) {
   const std::lock_guard lock(runtime_lock());

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "cuda_runtime_api.h"
 #include "grid.hpp"
@@ -17,13 +18,17 @@ std::recursive_mutex& runtime_lock();
 /// Remembers an error for cudaGetLastError() and returns it.
 cudaError_t result(cudaError_t error);
 
-/// The made-up device: a number like 90, and what a GPU of that compute capability has.
-/// LLMPQ_EMULATED_GPU chooses it, LLMPQ_EMULATED_SMS the number of SMs.
+/// A made-up device: a number like 90, and what a GPU of that compute capability has.
 struct Device {
+  int machine_index;  ///< among the machine's GPUs: LLMPQ_EMULATED_GPU lists them
   int compute_capability;
   int sms;
   int sm_shared_bytes, block_shared_bytes;
+  size_t total_bytes;
+  size_t taken_bytes;  ///< by other processes, and by the driver before the first allocation
 };
+/// Those that this process sees (CUDA_VISIBLE_DEVICES), and the one that the calling thread uses.
+const std::vector<Device>& devices();
 const Device& device();
 /// Of the module's code, the version that the device runs; 0 if it has none for it.
 int code_version();

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "fault.hpp"
 #include "runtime.hpp"
 #include "warp.hpp"
 
@@ -62,7 +63,9 @@ bool runs_late() {
 
 /// `next` comes right after it; nullptr if nothing does.
 void run(const Work& work, const Work* next) {
+  if (broken() != cudaSuccess) return;
   if (!work.kernel) return work.function();
+  if (!may_run()) return;
   const bool starts_early = next != nullptr && next->kernel && next->kernel->early;
   run_grid(*work.kernel, starts_early ? next->kernel.get() : nullptr);
 }
@@ -77,6 +80,7 @@ void run_until(CUstream_st& stream, uint64_t end) {
 }
 
 cudaError_t enqueue_work(cudaStream_t to, Work work) {
+  if (broken() != cudaSuccess) return broken();
   CUstream_st& stream = found(to);
   if (stream.recorded) {
     stream.recorded->nodes.push_back(std::move(work));
@@ -115,7 +119,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   const std::lock_guard lock(runtime_lock());
   streams().push_back(std::make_unique<CUstream_st>());
   *stream = streams().back().get();
-  return cudaSuccess;
+  return broken();
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const std::lock_guard lock(runtime_lock());
@@ -126,7 +130,13 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const std::lock_guard lock(runtime_lock());
   if (is_capturing()) return result(cudaErrorStreamCaptureUnsupported);
   run_until(found(stream), found(stream).queued);
-  return cudaSuccess;
+  return broken();
+}
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  const std::lock_guard lock(runtime_lock());
+  if (is_capturing()) return result(cudaErrorStreamCaptureUnsupported);
+  if (broken() != cudaSuccess) return broken();
+  return found(stream).queue.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const std::lock_guard lock(runtime_lock());
@@ -147,11 +157,12 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const std::lock_guard lock(runtime_lock());
   if (found(stream).recorded) return result(cudaErrorStreamCaptureUnsupported);
   *event = {&found(stream), found(stream).queued};
-  return cudaSuccess;
+  return broken();
 }
 /// By chance some of what is before the event runs now, as it may on a GPU.
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const std::lock_guard lock(runtime_lock());
+  if (broken() != cudaSuccess) return broken();
   if (event->stream == nullptr || event->stream->done >= event->after) return cudaSuccess;
   run_until(*event->stream, event->stream->done + 1);
   return cudaErrorNotReady;
@@ -160,7 +171,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::lock_guard lock(runtime_lock());
   if (is_capturing()) return result(cudaErrorStreamCaptureUnsupported);
   if (event->stream != nullptr) run_until(*event->stream, event->after);
-  return cudaSuccess;
+  return broken();
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
@@ -168,13 +179,13 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   if (stream == nullptr || stream->recorded) return result(cudaErrorStreamCaptureUnsupported);
   stream->recorded = std::make_unique<CUgraph_st>();
   stream->recorder = std::this_thread::get_id();
-  return cudaSuccess;
+  return broken();
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   const std::lock_guard lock(runtime_lock());
   if (stream == nullptr || !stream->recorded) return result(cudaErrorInvalidValue);
   *graph = stream->recorded.release();
-  return cudaSuccess;
+  return broken();
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
   *made = new CUgraphExec_st{std::make_shared<const std::vector<Work>>(graph->nodes)};
