@@ -15,6 +15,11 @@ int64_t packed_bytes(BackendKind kind, Format format, int64_t n, int64_t k) {
   return kind == BackendKind::kCpu ? on_cpu : cuda::matrix_bytes(format, n, k);
 }
 
+int64_t context_bytes(BackendKind kind) {
+  if (kind == BackendKind::kCpu) return 0;
+  return cuda::kCublasWorkspaceBytes + cuda::kCounters * int64_t{sizeof(uint32_t)};
+}
+
 int64_t scratch_bytes(BackendKind kind, const ScratchNeeds& needs) {
   if (kind == BackendKind::kCpu) return 0;
   int64_t bytes = std::max(cuda::attention_scratch_bytes(needs.sequences, needs.heads,

@@ -79,6 +79,8 @@ struct ScratchNeeds {
 /// Bytes of a matrix [n, k] in a format on a kind of backend, scales and padding included.
 /// Error(kModel) if n or k is not positive or the size overflows.
 int64_t packed_bytes(BackendKind kind, Format format, int64_t n, int64_t k);
+/// Device memory that a Context takes when it is made; 0 for a CPU.
+int64_t context_bytes(BackendKind kind);
 /// Bytes that a stage's Context reserves; 0 for a CPU, whose scratch memory grows by itself.
 int64_t scratch_bytes(BackendKind kind, const ScratchNeeds& needs);
 

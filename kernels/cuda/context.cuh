@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/cuda/check.cuh"
+#include "kernels/cuda/scratch.hpp"
 #include "kernels/product_kernels.hpp"
 
 /// A kernel's argument that it may take references to without a copy; compilers for the oldest
@@ -37,8 +38,6 @@ struct Recording {
   cudaGraphExec_t graph = nullptr;
   int asked = 0;
 };
-
-inline constexpr int64_t kCounters = 65536;
 
 struct StreamContext {
   Session* session = nullptr;

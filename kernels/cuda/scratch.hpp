@@ -10,6 +10,11 @@
 
 namespace llmpq::cuda {
 
+/// What cuBLAS may use for products that are split along k; Hopper's kernels ask for 32 MiB.
+inline constexpr int64_t kCublasWorkspaceBytes = int64_t{32} << 20;
+/// Words in which blocks of a kernel meet.
+inline constexpr int64_t kCounters = 65536;
+
 constexpr int64_t rounded_part(int64_t bytes) { return (bytes + 255) / 256 * 256; }
 
 /// Keys that one block of the decode attention reads. Fixed, so that a row's result depends on its

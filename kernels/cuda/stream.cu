@@ -4,8 +4,6 @@
 namespace llmpq::cuda {
 namespace {
 
-/// What cuBLAS may use for products that are split along k; Hopper's kernels ask for 32 MiB.
-constexpr size_t kCublasWorkspaceBytes = size_t{32} << 20;
 /// A key must come up so often before its operations are recorded: recording costs some
 /// milliseconds, which a batch size that is seen once never gives back.
 constexpr int kAskedBeforeRecording = 2;

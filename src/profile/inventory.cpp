@@ -61,6 +61,15 @@ int ranks_on_my_cpus(const Mpi& mpi, const std::string& cpus) {
 
 int64_t limited(int64_t bytes, int64_t limit) { return limit > 0 ? std::min(bytes, limit) : bytes; }
 
+/// Contexts that a rank has at a time: its stage's, GPTQ's, and one that fills tables.
+constexpr int64_t kMostContexts = 3;
+
+/// Of a limit: what is left for a stage.
+int64_t limit_of_stage(const RankReport& rank) {
+  const int64_t contexts = kMostContexts * context_bytes(rank.backend);
+  return rank.limit_bytes > 0 ? std::max<int64_t>(1, rank.limit_bytes - contexts) : 0;
+}
+
 std::string to_json(const RankReport& r) {
   const nlohmann::json json{{"rank", r.rank},
                             {"node_rank", r.node_rank},
@@ -159,7 +168,8 @@ void divide_gpus(std::vector<RankReport>& inventory) {
       ++sharers;
       free_bytes = std::min(free_bytes, other.free_bytes);
     }
-    mine.memory_bytes = limited(gpu_share(free_bytes, mine.total_bytes, sharers), mine.limit_bytes);
+    mine.memory_bytes =
+        limited(gpu_share(free_bytes, mine.total_bytes, sharers), limit_of_stage(mine));
   }
 }
 

@@ -42,8 +42,11 @@ TEST(DivideGpus, LimitsHold) {
   ranks[0].limit_bytes = 2 * kGiB;
   ranks[1].limit_bytes = 200 * kGiB;
   divide_gpus(ranks);
-  EXPECT_EQ(ranks[0].memory_bytes, 2 * kGiB);
+  EXPECT_EQ(ranks[0].memory_bytes, 2 * kGiB - 3 * context_bytes(BackendKind::kCuda));
   EXPECT_EQ(ranks[1].memory_bytes, 88 * kGiB);
+  ranks[0].limit_bytes = context_bytes(BackendKind::kCuda);
+  divide_gpus(ranks);
+  EXPECT_EQ(ranks[0].memory_bytes, 1);
 }
 
 TEST(FilledGpus, AreNamedOnce) {

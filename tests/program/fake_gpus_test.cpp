@@ -6,6 +6,7 @@
 
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "kernels/backend.hpp"
 #include "program/files.hpp"
 #include "program/run_program.hpp"
 
@@ -71,7 +72,8 @@ TEST(FakeGpus, CpuRanksMayStandBesideThem) {
 TEST(FakeGpus, EmulationsCapMemoryAndSms) {
   const auto json =
       check({{"FAKE_GPUS", "2"}}, {"--emulate", "memory=2GiB,sms=8", "--emulate", "none"}, 2);
-  EXPECT_EQ(json["ranks"][0]["usable_bytes"], int64_t{2} << 30);
+  EXPECT_EQ(json["ranks"][0]["usable_bytes"],
+            (int64_t{2} << 30) - 3 * context_bytes(BackendKind::kCuda));
   EXPECT_EQ(json["ranks"][0]["gpu"]["sms"], 8);
   EXPECT_EQ(json["ranks"][1]["gpu"]["sms"], 108);
   const auto wrong = check({}, {"--emulate", "sms=200"}, 1, 2);
