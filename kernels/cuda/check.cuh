@@ -32,7 +32,19 @@ struct ModuleError {
 inline void check_cuda(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // so that it is not found again by the next call
-  raise(kGpu, "%s: %s (%s)", what, cudaGetErrorString(status), cudaGetErrorName(status));
+  const bool stays = cudaGetLastError() != cudaSuccess;
+  raise(kGpu, "%s: %s (%s)%s", what, cudaGetErrorString(status), cudaGetErrorName(status),
+        stays ? "; this process cannot use the GPU any more: start the job again, with --resume if "
+                "it writes an output; nvidia-smi -q and the kernel's log (Xid) tell whether the "
+                "GPU is at fault"
+              : "");
+}
+
+/// For what failed without saying why: throws what the stream's kernels have met, if anything.
+inline void check_stream(cudaStream_t stream) {
+  const cudaError_t status = cudaStreamQuery(stream);
+  if (status != cudaErrorNotReady && status != cudaErrorStreamCaptureUnsupported)
+    check_cuda(status, "an operation before");
 }
 
 /// Runs `work` at the border: true, or false with what it threw.

@@ -39,8 +39,9 @@ void launch_kernel(const char* name, const Grid& grid, void (*kernel)(Parameters
   }
   const cudaError_t status = cudaLaunchKernelEx(&config, kernel, arguments...);
   if (status == cudaSuccess) return;
-  cudaGetLastError();  // so that it is not found again by the next call
-  raise(kGpu, "launch of %s: %s (%s)", name, cudaGetErrorString(status), cudaGetErrorName(status));
+  char what[128];
+  std::snprintf(what, sizeof(what), "launch of %s", name);
+  check_cuda(status, what);
 }
 
 }  // namespace llmpq::cuda

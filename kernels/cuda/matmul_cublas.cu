@@ -37,9 +37,10 @@ void multiply(StreamContext& context, const GemmTask& task) {
                    size(task.x_stride), &zero, task.y, CUDA_R_32F, size(task.y_stride),
                    task.type == DType::kF32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F,
                    CUBLAS_GEMM_DEFAULT);
-  if (status != CUBLAS_STATUS_SUCCESS)
-    raise(kGpu, "cublasGemmEx for [%d, %d] times %d tokens: %s", size(task.n), size(task.k),
-          size(task.tokens), cublasGetStatusString(status));
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  check_stream(context.stream);
+  raise(kGpu, "cublasGemmEx for [%d, %d] times %d tokens: %s", size(task.n), size(task.k),
+        size(task.tokens), cublasGetStatusString(status));
 }
 
 void add_bias(StreamContext& context, const float* bias, int64_t tokens, int64_t n, float* y,
