@@ -72,16 +72,25 @@ void receive_hidden(const Mpi& mpi, int from, std::vector<float>& hidden) {
                  });
 }
 
-/// On a CPU. The layer that is being rounded is there in 16 bits besides; when the head comes, that
-/// one is gone.
-int64_t weights_while_calibrated(const StageSetup& setup, const ModelConfig& config) {
-  constexpr auto kCpu = BackendKind::kCpu;
+/// The layer that is being rounded is there in 16 bits besides; when the head comes, that one is
+/// gone.
+int64_t weights_while_calibrated(const StageSetup& setup, const ModelConfig& config,
+                                 BackendKind kind) {
   const StagePlan& stage = setup.plan;
-  int64_t bytes = stage.layer_begin == 0 ? embedding_bytes(config, kCpu) : 0;
-  for (const Format format : stage.formats) bytes += layer_bytes(config, format, kCpu);
+  int64_t bytes = stage.layer_begin == 0 ? embedding_bytes(config, kind) : 0;
+  for (const Format format : stage.formats) bytes += layer_bytes(config, format, kind);
   const int64_t head =
-      stage.layer_end == config.layers ? head_bytes(config, setup.head_format, kCpu) : 0;
-  return bytes + std::max(head, layer_bytes(config, format_16bit(config), kCpu));
+      stage.layer_end == config.layers ? head_bytes(config, setup.head_format, kind) : 0;
+  return bytes + std::max(head, layer_bytes(config, format_16bit(config), kind));
+}
+
+/// On the device; a CPU's is the host, which has the rest to hold too.
+int64_t bytes_besides(const StageSetup& setup, const ModelConfig& config,
+                      const CalibrationState& state, const RankReport& rank) {
+  return rank.backend == BackendKind::kCpu
+             ? calibration_bytes(config, tokens_in(state.texts), rank.threads)
+             : calibration_device_bytes(config, state.texts, setup.sizes.max_model_len,
+                                        rank.backend);
 }
 
 }  // namespace
@@ -140,7 +149,7 @@ int64_t end_of_integers(const Plan& plan) {
 }
 
 void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
-                  const std::function<void(CalibrationState* state)>& load) {
+                  const CalibratedLoading& loading) {
   mpi.agreed([&] {
     CHECK(mpi.rank() != 0 || !input.calibration.empty(), Exit::kUsage,
           "--quantizer gptq needs texts to calibrate with: give --calibration-text FILE or "
@@ -152,10 +161,14 @@ void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
     log_info("gptq: {} texts of {} tokens calibrate the layers while they are loaded",
              state.texts.size(), tokens);
   const auto& stages = plan.pipelines.at(0).stages;
+  mpi.agreed([&] {
+    for (const StagePlan& stage : stages)
+      if (stage.ranks.at(0) == mpi.rank() && stage.layer_begin < end) loading.check(state);
+  });
   for (size_t i = 0; i < stages.size(); ++i) {
     const int rank = stages[i].ranks.at(0);
     mpi.agreed_on_long([&] {
-      if (mpi.rank() == rank) load(stages[i].layer_begin < end ? &state : nullptr);
+      if (mpi.rank() == rank) loading.load(stages[i].layer_begin < end ? &state : nullptr);
     });
     if (i + 1 == stages.size() || stages[i + 1].layer_begin >= end) continue;
     const int next = stages[i + 1].ranks.at(0);
@@ -168,9 +181,8 @@ void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
 
 void check_calibration_fits(const StageSetup& setup, const ModelConfig& config,
                             const CalibrationState& state, const RankReport& rank) {
-  if (rank.backend != BackendKind::kCpu) return;  // there the host has other memory
-  const int64_t weights = weights_while_calibrated(setup, config);
-  const int64_t besides = calibration_bytes(config, tokens_in(state.texts), rank.threads);
+  const int64_t weights = weights_while_calibrated(setup, config, rank.backend);
+  const int64_t besides = bytes_besides(setup, config, state, rank);
   CHECK(weights + besides <= rank.memory_bytes, Exit::kNoPlan,
         "--quantizer gptq needs {} on rank {} while layers are loaded, {} of it for calibrating, "
         "and the rank has {}: give fewer --calibration-tokens or more ranks, or take --quantizer "

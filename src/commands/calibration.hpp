@@ -30,14 +30,20 @@ bool is_calibrated(const Job& job, const Plan& plan);
 /// The layers in front of which the last integer layer of a plan is; one more than the model has if
 /// the head is in integers.
 int64_t end_of_integers(const Plan& plan);
-/// Calls load(state) on the rank of each stage in turn; what the texts are after its layers goes
-/// on to the next stage's rank. null where no integers are left. Collective; load() must not
-/// use MPI. Error(kUsage) without texts.
+struct CalibratedLoading {
+  /// Of a rank whose stage the texts go through: before anybody loads, which takes minutes.
+  std::function<void(const CalibrationState& state)> check;
+  /// null where no integers are left. Neither may use MPI.
+  std::function<void(CalibrationState* state)> load;
+};
+/// Calls check(state) on all ranks at once, then load(state) on the rank of each stage in turn;
+/// what the texts are after its layers goes on to the next stage's rank. Collective. Error(kUsage)
+/// without texts.
 void load_in_turn(const Mpi& mpi, const Plan& plan, const Input& input,
-                  const std::function<void(CalibrationState* state)>& load);
+                  const CalibratedLoading& loading);
 
-/// Error(kNoPlan) if a CPU rank's memory does not hold its stage's weights, embedding and head
-/// among them, and what calibrating takes while they are loaded.
+/// Error(kNoPlan) if the rank's memory (a GPU's, or the host's) does not hold its stage's weights,
+/// embedding and head among them, and what calibrating takes there while they are loaded.
 void check_calibration_fits(const StageSetup& setup, const ModelConfig& config,
                             const CalibrationState& state, const RankReport& rank);
 

@@ -36,10 +36,6 @@ LinkChoice link_of(const Job& job, const Machines& machines, const Plan& plan) {
   return choose_link(job.link, stages);
 }
 
-int threads_of(const Machines& machines) {
-  return machines.inventory.at(static_cast<size_t>(machines.rank)).threads;
-}
-
 void tell_memory(const HostMemory& predicted, int64_t measured) {
   log_debug(
       "anonymous memory: {} predicted, {} at most while running; program {}, stage {}, staging {}, "
@@ -47,6 +43,20 @@ void tell_memory(const HostMemory& predicted, int64_t measured) {
       bytes_text(predicted.total()), bytes_text(measured), bytes_text(predicted.program),
       bytes_text(predicted.stage), bytes_text(predicted.staging), bytes_text(predicted.scratch),
       bytes_text(predicted.messages), bytes_text(predicted.threads), bytes_text(predicted.driver));
+}
+
+StageSetup stage_setup(const ShareSetup& from, size_t index) {
+  const Plan& plan = from.plan;
+  return {.plan = plan.pipelines[0].stages[index],
+          .head_format = plan.head_format,
+          .sizes = stage_sizes(plan, from.input.max_model_len, from.input.kv_type),
+          .kv_blocks = plan.kv_blocks,
+          .activation = from.job.activation_dtype,
+          .before_layer = from.before_layer};
+}
+
+const RankReport& report_of(const ShareSetup& from) {
+  return from.machines.inventory.at(static_cast<size_t>(from.machines.rank));
 }
 
 /// This rank's stage with its layers; leaves `share` as it is on a rank without one.
@@ -57,24 +67,17 @@ void load_stage(const Mpi& mpi, const ShareSetup& from, Share& share, Calibratio
   if (!index) return;
   share.index = *index;
   share.context = from.machines.backend->make_context();
-  StageSetup setup{.plan = plan.pipelines[0].stages[*index],
-                   .head_format = plan.head_format,
-                   .sizes = stage_sizes(plan, from.input.max_model_len, from.input.kv_type),
-                   .kv_blocks = plan.kv_blocks,
-                   .activation = from.job.activation_dtype,
-                   .before_layer = from.before_layer};
+  StageSetup setup = stage_setup(from, *index);
   const ModelConfig& config = from.input.checkpoint->config();
   Backend& backend = *from.machines.backend;
   malloc_trim(0);  // what planning and, below, reading took goes back: the rest is what stays
   const int64_t program_bytes = anonymous_bytes();
   std::optional<Calibration> calibration;
   if (state) {
-    const RankReport& rank = from.machines.inventory.at(static_cast<size_t>(mpi.rank()));
-    check_calibration_fits(setup, config, *state, rank);
     calibration.emplace(CalibrationSetup{.checkpoint = *from.input.checkpoint,
                                          .end_layer = end_of_integers(plan),
                                          .max_model_len = from.input.max_model_len,
-                                         .threads = rank.threads},
+                                         .threads = report_of(from).threads},
                         std::move(*state), backend);
     setup.calibration = &*calibration;
   }
@@ -84,7 +87,7 @@ void load_stage(const Mpi& mpi, const ShareSetup& from, Share& share, Calibratio
   malloc_trim(0);
   if (backend.kind() == BackendKind::kCpu)
     share.memory = predict_host_memory(setup, config, program_bytes, share.stage->bytes(),
-                                       threads_of(from.machines));
+                                       report_of(from).threads);
   if (share.memory.stage > 0 && mpi.rank() == 0) share.memory.driver = kDriverBytes;
   if (const auto emulated = load_emulated(from.machines, config))
     share.clock.emplace(*emulated, setup, config, backend);
@@ -120,11 +123,20 @@ Share load_share(const Mpi& mpi, const ShareSetup& setup) {
   mpi.agreed([&] { share.link = link_of(setup.job, setup.machines, plan); });
   if (mpi.rank() == 0)
     log_info("activations travel over {}: {}", name(share.link.kind), share.link.reason);
+  const auto load = [&](CalibrationState* state) {
+    load_stage(mpi, setup, share, state);
+  };
   if (is_calibrated(setup.job, plan))
     load_in_turn(mpi, plan, setup.input,
-                 [&](CalibrationState* state) { load_stage(mpi, setup, share, state); });
+                 {.check =
+                      [&](const CalibrationState& state) {
+                        check_calibration_fits(stage_setup(setup, *stage_of(plan, mpi.rank())),
+                                               setup.input.checkpoint->config(), state,
+                                               report_of(setup));
+                      },
+                  .load = load});
   else
-    mpi.agreed_on_long([&] { load_stage(mpi, setup, share, nullptr); });
+    mpi.agreed_on_long([&] { load(nullptr); });
   check_clocks(mpi, setup.machines, share);
   or_abort(mpi, [&] { connect(mpi, setup, share); });
   share.arithmetic = gather_arithmetic(

@@ -24,6 +24,14 @@ int64_t longest(const Texts& texts) {
   return static_cast<int64_t>(most);
 }
 
+Sizes sizes_for(int64_t max_model_len) {
+  return {.max_rows = kChunkRows,
+          .max_samples = 0,
+          .max_model_len = max_model_len,
+          .kv_block_tokens = kBlockTokens,
+          .kv_type = DType::kF32};
+}
+
 int64_t blocks_for(int64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
 
 /// Tokens [begin, end) of a text, which has the blocks from 0 on to itself.
@@ -55,6 +63,15 @@ int64_t calibration_bytes(const ModelConfig& c, int64_t tokens, int threads) {
   return rows * c.hidden * int64_t{sizeof(float)} + hessian + rounding;
 }
 
+int64_t calibration_device_bytes(const ModelConfig& config, const Texts& texts,
+                                 int64_t max_model_len, BackendKind backend) {
+  const Sizes sizes = sizes_for(max_model_len);
+  const int64_t blocks = blocks_for(longest(texts));
+  const int64_t scratch = scratch_bytes(backend, scratch_needs(config, sizes, false));
+  return workspace_bytes(config, sizes, true, false) + rows_bytes(sizes) +
+         blocks * (kTableEntryBytes + kv_block_bytes(config, sizes)) + scratch + scratch / 4;
+}
+
 Calibration::OnDevice::OnDevice(const ModelConfig& config, const Sizes& sizes, int64_t blocks,
                                 Backend& backend)
     : workspace(config, sizes, true, false, backend),
@@ -68,12 +85,8 @@ Calibration::Calibration(const CalibrationSetup& setup, CalibrationState state, 
       backend_(backend),
       context_(backend.make_context()),
       pool_(setup.threads) {
-  const Sizes sizes{.max_rows = kChunkRows,
-                    .max_samples = 0,
-                    .max_model_len = setup.max_model_len,
-                    .kv_block_tokens = kBlockTokens,
-                    .kv_type = DType::kF32};
-  on_device_.emplace(config_, sizes, blocks_for(longest(state_.texts)), backend);
+  on_device_.emplace(config_, sizes_for(setup.max_model_len), blocks_for(longest(state_.texts)),
+                     backend);
 }
 
 LayerRun Calibration::run_with(LayerObserver* observer) {

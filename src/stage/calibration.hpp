@@ -37,6 +37,10 @@ struct CalibrationSetup {
 /// experts, the largest Hessian, and rows on their way.
 int64_t calibration_bytes(const ModelConfig& config, int64_t tokens, int threads);
 
+/// What it takes on the device besides the stage's weights: its buffers and scratch memory.
+int64_t calibration_device_bytes(const ModelConfig& config, const Texts& texts,
+                                 int64_t max_model_len, BackendKind backend);
+
 /// The texts on a device, with buffers of their own. All products take f32 inputs and the KV cache
 /// is f32, so that weights depend on checkpoint, texts and formats alone.
 class Calibration {
@@ -54,7 +58,10 @@ class Calibration {
   /// token of the texts.
   HeadWeights load_head(Format format, Context& context);
   /// What it has on the device goes back; no layers can be loaded after.
-  void free_buffers() { on_device_.reset(); }
+  void free_buffers() {
+    on_device_.reset();
+    context_.reset();
+  }
   /// For the stage after this one.
   CalibrationState take_state() { return std::move(state_); }
 

@@ -33,8 +33,25 @@ void expect_needs(const StageSetup& setup, const ModelConfig& config, int64_t we
   --rank.memory_bytes;
   EXPECT_ERROR(check_calibration_fits(setup, config, state, rank), Exit::kNoPlan,
                "on rank 3 while layers are loaded");
-  rank.backend = BackendKind::kCuda;
+}
+
+/// Host memory is no matter there; a layer in 16 bits besides the integers is.
+TEST(Calibration, CountsWhatAGpuMustHold) {
+  constexpr auto kCuda = BackendKind::kCuda;
+  ModelConfig config = small_llama();
+  config.layers = 4;
+  const CalibrationState state{.texts = {{1, 2, 3}, {4, 5}}, .hidden = {}};
+  StageSetup setup = setup_of(1);
+  setup.sizes.max_model_len = 64;
+  RankReport rank;
+  rank.backend = kCuda;
+  rank.memory_bytes = 2 * layer_bytes(config, Format::kW4, kCuda) +
+                      layer_bytes(config, format_16bit(config), kCuda) +
+                      calibration_device_bytes(config, state.texts, 64, kCuda);
   check_calibration_fits(setup, config, state, rank);
+  --rank.memory_bytes;
+  EXPECT_ERROR(check_calibration_fits(setup, config, state, rank), Exit::kNoPlan,
+               "on rank 0 while layers are loaded");
 }
 
 /// The vocabulary outweighs the layers here, as in small models.
