@@ -177,15 +177,27 @@ std::vector<RankReport> take_inventory(const Mpi& mpi, RankReport mine, const Ba
   return gather_inventory(mpi, mine);
 }
 
+void naming_this_rank(const Mpi& mpi, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    const bool is_here = error.code() == Exit::kGpu || error.code() == Exit::kNoPlan;
+    if (mpi.size() == 1 || !is_here) throw;
+    fail(error.code(), "rank {} on {}: {}", mpi.rank(), mpi.host(), error.what());
+  }
+}
+
 Machines find_machines(const Mpi& mpi, const Job& job) {
   RankSight sight;
-  mpi.agreed([&] { sight = look_for_gpus(mpi, job); });
+  mpi.agreed([&] { naming_this_rank(mpi, [&] { sight = look_for_gpus(mpi, job); }); });
   const std::vector<RankSight> sights = gather_sights(mpi, sight);
   Placement placement;
   mpi.agreed([&] { placement = place_ranks(job, sights); });
   const RankReport mine = settle_on_host(mpi, job, sight, placement);
   Machines machines;
-  mpi.agreed([&] { machines.backend = open_backend(mpi, job, mine, placement); });
+  mpi.agreed([&] {
+    naming_this_rank(mpi, [&] { machines.backend = open_backend(mpi, job, mine, placement); });
+  });
   machines.inventory = take_inventory(mpi, mine, *machines.backend, placement);
   machines.rank = mpi.rank();
   machines.emulations = placement.emulations;

@@ -2,6 +2,7 @@
 // measures what is free. generate, plan and eval call find_machines(); check takes it step by step.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct Machines {
 /// Collective. Error(kGpu): no GPU where one is asked for, or two ranks on one. Error(kUsage): an
 /// instruction set that a rank lacks, wrong --backend or --emulate.
 Machines find_machines(const Mpi& mpi, const Job& job);
+
+/// Runs `work`. A failure of the GPU or of memory there names this rank and its host: another rank
+/// may be the one that tells it.
+void naming_this_rank(const Mpi& mpi, const std::function<void()>& work);
 
 // Its steps, in their order.
 

@@ -289,7 +289,8 @@ std::vector<RankProfile> profiles_of_ranks(const Mpi& mpi, const Job& job, const
     Turns turns([&](double value) { return mpi.max(value); });
     mpi.agreed([&] {
       if (must_measure(mpi, machines, keys, kept))
-        measured = to_text(measure_here(mpi, input, machines, setup, turns));
+        naming_this_rank(
+            mpi, [&] { measured = to_text(measure_here(mpi, input, machines, setup, turns)); });
       else
         turns.finish();
     });

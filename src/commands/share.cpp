@@ -124,7 +124,7 @@ Share load_share(const Mpi& mpi, const ShareSetup& setup) {
   if (mpi.rank() == 0)
     log_info("activations travel over {}: {}", name(share.link.kind), share.link.reason);
   const auto load = [&](CalibrationState* state) {
-    load_stage(mpi, setup, share, state);
+    naming_this_rank(mpi, [&] { load_stage(mpi, setup, share, state); });
   };
   if (is_calibrated(setup.job, plan))
     load_in_turn(mpi, plan, setup.input,
