@@ -16,9 +16,9 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-all_sections=(info tests products profile links racecheck moe tiny counters dummy sanitizer bench)
-emulated_sections=(profile links moe tiny)
-declare -A limit_s=([info]=20 [tests]=70 [products]=100 [profile]=90 [links]=30 [racecheck]=80 [moe]=30
+all_sections=(info tests products profile links unlike racecheck moe tiny counters dummy sanitizer bench)
+emulated_sections=(profile links unlike moe tiny)
+declare -A limit_s=([info]=20 [tests]=70 [products]=100 [profile]=90 [links]=30 [unlike]=40 [racecheck]=80 [moe]=30
   [tiny]=60 [counters]=70 [dummy]=130 [sanitizer]=70 [bench]=50)
 usage() {
   echo "usage: tests/gpu/run.sh DIR [--out FOLDER] [${all_sections[*]}]" >&2
