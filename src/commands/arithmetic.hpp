@@ -26,8 +26,8 @@ std::vector<std::string> gather_arithmetic(const Mpi& mpi, const std::string& mi
 /// {"0": "cuda bf16", "1": "cpu int8"}, for /run versions.
 std::string arithmetic_json(const std::vector<std::string>& classes);
 
-/// Error(kOutput) if `versions` of an output that is gone on with tells of other classes than these
-/// ranks have. One without them passes. `path` begins the sentence.
+/// Error(kOutput) if these ranks have a class that `versions` of an output that is gone on with
+/// does not tell of. One without any passes. `path` begins the sentence.
 void check_arithmetic(const std::string& versions, const std::vector<std::string>& classes,
                       const std::string& path);
 

@@ -31,13 +31,16 @@ TEST(Arithmetic, IsStoredForTheRanksThatCompute) {
   EXPECT_EQ(arithmetic_json({"cuda bf16", "", "cpu int8"}), R"({"0":"cuda bf16","2":"cpu int8"})");
 }
 
-TEST(Arithmetic, OnlyTheSameClassesGoOn) {
+TEST(Arithmetic, NoOtherClassesGoOn) {
   const std::string versions = R"({"llmpq":"x","arithmetic":{"0":"cuda bf16","1":"cpu int8"}})";
   check_arithmetic(versions, {"cpu int8", "cuda bf16", "cuda bf16", ""}, "o.part");
   check_arithmetic(R"({"llmpq":"x"})", {"cuda bf16"}, "o.part");
-  EXPECT_ERROR(check_arithmetic(versions, {"cuda bf16"}, "o.part"), Exit::kOutput,
+  check_arithmetic(versions, {"cuda bf16", ""}, "o.part");  // the CPU idles now
+  EXPECT_ERROR(check_arithmetic(versions, {"cuda bf16", "cuda f16"}, "o.part"), Exit::kOutput,
                "o.part: cannot go on: its rows were made on ranks that round as \"cpu int8\" and "
-               "\"cuda bf16\", these would round as \"cuda bf16\"");
+               "\"cuda bf16\", these would round as \"cuda bf16\" and \"cuda f16\"");
+  EXPECT_ERROR(check_arithmetic(versions, {"cuda f16"}, "o.part"), Exit::kOutput,
+               "allow it with --allow-format-change");
 }
 
 }  // namespace
