@@ -18,7 +18,7 @@ namespace llmpq {
 
 enum class ProductKernel : uint8_t {
   kFewRows,       ///< packed weights into tensor cores, bound by memory
-  kFewRowsAhead,  ///< the same; launched early, and weights are asked for ahead of their use
+  kFewRowsAhead,  ///< the same; weights are asked for ahead of their use
   kFewRowsWide,   ///< one block an SM, with twice the outputs: more rows share what it reads of x
   kFewRowsWideAhead,  ///< both
   kWgmma,             ///< Hopper: dequantized in registers; its own guess of how to cut the product

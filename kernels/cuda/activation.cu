@@ -25,6 +25,7 @@ __device__ float activated(float x, float cap) {
 /// grid (tokens, pieces of a row)
 template <Kind kind, int n>
 __global__ void __launch_bounds__(kThreads) activation_kernel(ActivationArgs args) {
+  begin_kernel();
   const int64_t t = blockIdx.x;
   const int64_t i = (static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x) * n;
   if (i >= args.width) return;
@@ -45,7 +46,7 @@ void launch(StreamContext& context, const ActivationArgs& args) {
   const int n = packs_of_four(args.width, args.x, args.y) ? 4 : 1;
   const dim3 grid(static_cast<unsigned>(args.tokens),
                   static_cast<unsigned>(divide_up(args.width, kThreads * n)));
-  launch_kernel("activation", {grid, kThreads, context.stream},
+  launch_kernel(context, "activation", {grid, kThreads},
                 n == 4 ? activation_kernel<kind, 4> : activation_kernel<kind, 1>, args);
 }
 

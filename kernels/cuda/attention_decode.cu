@@ -233,6 +233,7 @@ __device__ void store_results(const AttentionLaunch& args, const Piece& piece,
 template <typename T, int kDim>
 __global__ void __launch_bounds__(Shape<T, kDim>::kThreads)
     decode_kernel(const AttentionLaunch args, const Partials partials) {
+  begin_kernel();
   if constexpr (has_tensor_cores<T>()) {
     using S = Shape<T, kDim>;
     auto& room = *reinterpret_cast<Room<T, kDim>*>(dynamic_shared());
@@ -289,6 +290,7 @@ __global__ void __launch_bounds__(Shape<T, kDim>::kThreads)
 
 /// Adds up the pieces of rows that have several. Grid: (single rows, heads).
 __global__ void combine_kernel(const AttentionLaunch args, const Partials partials) {
+  begin_kernel();
   const RowRange range = find_single(args, static_cast<int>(blockIdx.x));
   if (range.rows != 1) return;
   const int first = first_key(args, range.position) / kSplit;
@@ -337,7 +339,7 @@ void launch(StreamContext& context, const AttentionLaunch& args, const Partials&
   const dim3 grid(static_cast<unsigned>(args.singles),
                   static_cast<unsigned>(args.kv_heads * head_tiles),
                   static_cast<unsigned>(partials.splits));
-  launch_kernel("decode attention", {grid, Shape<T, kDim>::kThreads, context.stream, kBytes},
+  launch_kernel(context, "decode attention", {grid, Shape<T, kDim>::kThreads, kBytes},
                 decode_kernel<T, kDim>, args, partials);
 }
 
@@ -383,7 +385,7 @@ void attention_decode(StreamContext& context, const AttentionLaunch& args, DType
   launch_any(context, args, type, partials);
   if (splits == 1) return;
   const dim3 grid(static_cast<unsigned>(args.singles), static_cast<unsigned>(args.heads));
-  launch_kernel("combining of decode attention", {grid, 128, context.stream}, combine_kernel, args,
+  launch_kernel(context, "combining of decode attention", {grid, 128}, combine_kernel, args,
                 partials);
 }
 

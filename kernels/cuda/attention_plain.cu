@@ -70,6 +70,7 @@ __device__ float reduce_tile(const float* numbers, bool add) {
 /// Grid: (token rows, heads).
 template <typename T>
 __global__ void __launch_bounds__(kThreads) plain_kernel(const AttentionLaunch args) {
+  begin_kernel();
   float* const acc = reinterpret_cast<float*>(dynamic_shared());  // [head_dim]
   __shared__ float scores[kThreads];
   __shared__ int64_t slots[kThreads];
@@ -119,7 +120,7 @@ template <typename T>
 void launch(StreamContext& context, const AttentionLaunch& args, int64_t rows) {
   const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(args.heads));
   const size_t bytes = static_cast<size_t>(args.head_dim) * sizeof(float);
-  launch_kernel("plain attention", {grid, kThreads, context.stream, bytes}, plain_kernel<T>, args);
+  launch_kernel(context, "plain attention", {grid, kThreads, bytes}, plain_kernel<T>, args);
 }
 
 }  // namespace

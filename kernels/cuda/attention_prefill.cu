@@ -244,6 +244,7 @@ __device__ void add_tile(Room<T, kDim>& room, int turn, int key, bool masked, bo
 /// Grid: (blocks of all ranges, an upper bound; kv heads).
 template <typename T, int kDim>
 __global__ void __launch_bounds__(kThreads) prefill_kernel(const AttentionLaunch args) {
+  begin_kernel();
   if constexpr (has_tensor_cores<T>()) {
     using Shared = Room<T, kDim>;
     Shared& room = *reinterpret_cast<Shared*>(dynamic_shared());
@@ -305,8 +306,8 @@ void launch(StreamContext& context, const AttentionLaunch& args, int64_t blocks)
   CHECK_CUDA(cudaFuncSetAttribute(prefill_kernel<T, kDim>,
                                   cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(args.kv_heads));
-  launch_kernel("prefill attention", {grid, kThreads, context.stream, kBytes},
-                prefill_kernel<T, kDim>, args);
+  launch_kernel(context, "prefill attention", {grid, kThreads, kBytes}, prefill_kernel<T, kDim>,
+                args);
 }
 
 template <typename T>

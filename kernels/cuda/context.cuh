@@ -84,12 +84,6 @@ class Scratch {
   std::byte *next_, *end_;
 };
 
-/// Whether kernels may be launched while the one before still runs: only code that waits for it,
-/// by griddepcontrol.wait; older toolkits cannot record such launches.
-inline bool can_launch_early(const Session& session) {
-  return session.code_version >= 90 && CUDART_VERSION >= 12030;
-}
-
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The operations, one function per entry of Ops. Each queues its work on context.stream.

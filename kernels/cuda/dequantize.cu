@@ -28,6 +28,7 @@ __device__ void store_eight(const float* v, __nv_bfloat16* to) {
 /// integers pass through f16, which every GPU computes with and which has them exactly.
 template <Format kFormat, typename To>
 __global__ void dequantize_kernel(const std::byte* tiles, int groups, int64_t count, To* to) {
+  begin_kernel();
   const int64_t index = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t row = index / groups * kTileOutputs + lane / 4;
@@ -64,6 +65,7 @@ __device__ float to_float(__half_raw bits, __nv_bfloat16) {
 template <typename From, typename To>
 __global__ void convert_kernel(const uint4* from, int row_eights, int padded_eights, int64_t count,
                                To* to) {
+  begin_kernel();
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t row = index / padded_eights, eight = index % padded_eights;
   if (row >= count) return;
@@ -92,8 +94,8 @@ void launch_dequantize(StreamContext& context, const Piece& piece, To* to) {
   const std::byte* from =
       piece.w.packed.data() + piece.row / kTileOutputs * groups * tile_bytes(kFormat);
   const auto blocks = static_cast<unsigned>(divide_up(tiles, kThreads / 32));
-  launch_kernel("dequantize_kernel", {blocks, kThreads, context.stream},
-                dequantize_kernel<kFormat, To>, from, static_cast<int>(groups), piece.count, to);
+  launch_kernel(context, "dequantize_kernel", {blocks, kThreads}, dequantize_kernel<kFormat, To>,
+                from, static_cast<int>(groups), piece.count, to);
 }
 
 template <typename From, typename To>
@@ -101,8 +103,8 @@ void launch_convert(StreamContext& context, const Piece& piece, To* to) {
   const int64_t halves = row_halves(piece.w.k), padded = groups_of(piece.w.k) * kGroup;
   const auto* from = piece.w.packed.as<const uint4>() + piece.row * halves / 8;
   const auto blocks = static_cast<unsigned>(divide_up(piece.count * padded / 8, kThreads));
-  launch_kernel("convert_kernel", {blocks, kThreads, context.stream}, convert_kernel<From, To>,
-                from, static_cast<int>(halves / 8), static_cast<int>(padded / 8), piece.count, to);
+  launch_kernel(context, "convert_kernel", {blocks, kThreads}, convert_kernel<From, To>, from,
+                static_cast<int>(halves / 8), static_cast<int>(padded / 8), piece.count, to);
 }
 
 template <typename To>

@@ -19,6 +19,7 @@ __device__ int64_t place_in_row() {
 
 template <typename T, int n>
 __global__ void __launch_bounds__(kThreads) embed_kernel(EmbedArgs args) {
+  begin_kernel();
   const int64_t t = blockIdx.x, i = place_in_row<n>();
   if (i >= args.hidden) return;
   const auto row = load<n>(static_cast<const T*>(args.table) + args.ids[t] * args.hidden + i);
@@ -37,12 +38,13 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(EmbedArgs args) {
 template <typename T>
 void launch_embed(StreamContext& context, const EmbedArgs& args) {
   const int n = packs_of_four(args.hidden, args.table, args.positions, args.y) ? 4 : 1;
-  launch_kernel("embed", {row_grid(args.tokens, args.hidden, n), kThreads, context.stream},
+  launch_kernel(context, "embed", {row_grid(args.tokens, args.hidden, n), kThreads},
                 n == 4 ? embed_kernel<T, 4> : embed_kernel<T, 1>, args);
 }
 
 template <int n>
 __global__ void __launch_bounds__(kThreads) gather_kernel(GatherRowsArgs args) {
+  begin_kernel();
   const int64_t t = blockIdx.x, i = place_in_row<n>();
   if (i >= args.width) return;
   store(args.y + t * args.width + i, load<n>(args.x + args.index[t] * args.width + i));
@@ -50,6 +52,7 @@ __global__ void __launch_bounds__(kThreads) gather_kernel(GatherRowsArgs args) {
 
 template <int n>
 __global__ void __launch_bounds__(kThreads) add_rows_kernel(AddRowsArgs args) {
+  begin_kernel();
   const int64_t t = blockIdx.x, i = place_in_row<n>();
   if (i >= args.width) return;
   float* x = args.x + args.index[t] * args.width + i;
@@ -64,6 +67,7 @@ __global__ void __launch_bounds__(kThreads) add_rows_kernel(AddRowsArgs args) {
 /// The last pack may be short.
 template <int n>
 __global__ void __launch_bounds__(kThreads) add_kernel(AddArgs args) {
+  begin_kernel();
   const int64_t i = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * n;
   if (i + n > args.count) {
     for (int64_t j = i; j < args.count; ++j) args.x[j] += args.add[j];
@@ -95,14 +99,14 @@ void embed(StreamContext& context, const EmbedArgs& args) {
 void gather_rows(StreamContext& context, const GatherRowsArgs& args) {
   if (args.rows <= 0 || args.width <= 0) return;
   const int n = packs_of_four(args.width, args.x, args.y) ? 4 : 1;
-  launch_kernel("gather_rows", {row_grid(args.rows, args.width, n), kThreads, context.stream},
+  launch_kernel(context, "gather_rows", {row_grid(args.rows, args.width, n), kThreads},
                 n == 4 ? gather_kernel<4> : gather_kernel<1>, args);
 }
 
 void add_rows(StreamContext& context, const AddRowsArgs& args) {
   if (args.rows <= 0 || args.width <= 0) return;
   const int n = packs_of_four(args.width, args.x, args.add) ? 4 : 1;
-  launch_kernel("add_rows", {row_grid(args.rows, args.width, n), kThreads, context.stream},
+  launch_kernel(context, "add_rows", {row_grid(args.rows, args.width, n), kThreads},
                 n == 4 ? add_rows_kernel<4> : add_rows_kernel<1>, args);
 }
 
@@ -110,8 +114,7 @@ void add(StreamContext& context, const AddArgs& args) {
   if (args.count <= 0) return;
   const int n = packs_of_four(4, args.x, args.add) ? 4 : 1;
   const auto blocks = static_cast<unsigned>(divide_up(args.count, kThreads * n));
-  launch_kernel("add", {blocks, kThreads, context.stream}, n == 4 ? add_kernel<4> : add_kernel<1>,
-                args);
+  launch_kernel(context, "add", {blocks, kThreads}, n == 4 ? add_kernel<4> : add_kernel<1>, args);
 }
 
 }  // namespace llmpq::cuda

@@ -68,6 +68,7 @@ __device__ void store_head(const float* x, const KvCache& cache, void* tensor, f
 /// Grid: (token rows, warps for K and V of all heads).
 __global__ void __launch_bounds__(32 * kWarps)
     kv_write_kernel(KvWriteArgs args, const KvCache cache) {
+  begin_kernel();
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int warp = static_cast<int>(blockIdx.y * kWarps + threadIdx.x / 32);
   const int kv_heads = static_cast<int>(cache.kv_heads);
@@ -93,8 +94,7 @@ void kv_write(StreamContext& context, const KvWriteArgs& args) {
   if (args.ranges.count == 0 || args.ranges.rows == 0) return;
   const dim3 grid(static_cast<unsigned>(args.ranges.rows),
                   static_cast<unsigned>(divide_up(2 * args.cache->kv_heads, kWarps)));
-  launch_kernel("kv_write", {grid, 32 * kWarps, context.stream}, kv_write_kernel, args,
-                *args.cache);
+  launch_kernel(context, "kv_write", {grid, 32 * kWarps}, kv_write_kernel, args, *args.cache);
 }
 
 }  // namespace llmpq::cuda

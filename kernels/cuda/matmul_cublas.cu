@@ -17,6 +17,7 @@ cudaDataType_t cuda_type(DType type) {
 
 __global__ void bias_kernel(const float* bias, int64_t tokens, int64_t n, float* y,
                             int64_t y_stride) {
+  begin_kernel();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= n) return;
   const float value = bias[i];
@@ -47,7 +48,7 @@ void add_bias(StreamContext& context, const float* bias, int64_t tokens, int64_t
               int64_t y_stride) {
   const dim3 blocks(static_cast<unsigned>(divide_up(n, kThreads)),
                     static_cast<unsigned>(std::min(tokens, kMostBlocks)));
-  launch_kernel("bias_kernel", {blocks, kThreads, context.stream}, bias_kernel, bias, tokens, n, y,
+  launch_kernel(context, "bias_kernel", {blocks, kThreads}, bias_kernel, bias, tokens, n, y,
                 y_stride);
 }
 

@@ -37,7 +37,7 @@ void matmul_few_rows(StreamContext& context, const LinearArgs& args, DType input
   task.bias = args.bias;
   task.y = args.y;
   task.y_stride = args.y_stride;
-  round_to_fragments(context, args.x, args.tokens, w.k, inputs, rounded, way.ahead);
+  round_to_fragments(context, args.x, args.tokens, w.k, inputs, rounded);
   if (inputs == DType::kBf16)
     return launch_few_rows<__nv_bfloat16>(context, w.format, way.blocks, task, limits);
   launch_few_rows<__half>(context, w.format, way.blocks, task, limits);

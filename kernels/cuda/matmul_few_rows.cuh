@@ -13,7 +13,7 @@ bool has_few_rows(const StreamContext&, DType inputs);
 
 struct FewRowsWay {
   FewRowsBlocks blocks;
-  /// Kernels are launched and weights asked for before what is before them in the stream has ended.
+  /// Weights are asked for beyond what a block has room for, while it waits for x.
   bool ahead;
 };
 

@@ -235,8 +235,9 @@ __global__ void __launch_bounds__(32 * Shape::kWarps, resident_blocks<Shape>())
   if (task.ahead > Shape::kStages)
     ask_ahead<kFormat, kTiles>(task, begin + Shape::kStages, min(begin + task.ahead, end),
                                warp * kTiles);
-  // Until here only weights are read, which nothing before it in the stream may still be writing.
-  wait_for_kernel_before();
+  // Until here only weights are read, which nothing before it in the stream may still be writing:
+  // the kernel before it, which rounded x, let it start when all others had ended.
+  begin_kernel();
 
   float sums[kTiles][kTokenTiles][4] = {};
   int set = begin / task.groups, piece_begin = begin, chunk_end = begin;

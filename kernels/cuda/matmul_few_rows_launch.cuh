@@ -44,7 +44,7 @@ class FewRowsDevices {
 };
 
 /// `task` says what is multiplied, and by task.ahead > 0 that weights are asked for ahead; how it
-/// is cut is filled in here. The kernel may begin while the one before it still runs.
+/// is cut is filled in here.
 template <Format kFormat, typename T, typename Shape>
 void launch_few_rows(StreamContext& context, FewRowsTask task, const FewRowsLimits& limits) {
   static FewRowsDevices devices;
@@ -64,11 +64,9 @@ void launch_few_rows(StreamContext& context, FewRowsTask task, const FewRowsLimi
   grid.blocks = dim3(static_cast<unsigned>(divide_up(task.token_tiles, Shape::kTokenTiles)),
                      static_cast<unsigned>(task.ranges));
   grid.threads = static_cast<unsigned>(32 * warps);
-  grid.stream = context.stream;
   grid.shared_bytes = static_cast<size_t>(rings) +
                       static_cast<size_t>(task.chunk) * x_group_bytes(Shape::kTokenTiles);
-  grid.early = can_launch_early(*context.session);
-  launch_kernel("few_rows_kernel", grid, kernel, task);
+  launch_kernel(context, "few_rows_kernel", grid, kernel, task);
 }
 
 template <typename T, int kTokenTiles>

@@ -14,6 +14,7 @@ constexpr int64_t kMostBlocks = 65535;
 
 /// y = the slices' results, in their order, and the bias.
 __global__ void sum_slices_kernel(const float* parts, const WgmmaTask task) {
+  begin_kernel();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= task.n) return;
   const float bias = task.bias != nullptr ? task.bias[i] : 0.0f;
@@ -28,8 +29,7 @@ __global__ void sum_slices_kernel(const float* parts, const WgmmaTask task) {
 void sum_slices(StreamContext& context, const float* parts, const WgmmaTask& task) {
   const dim3 blocks(static_cast<unsigned>(divide_up(task.n, kThreads)),
                     static_cast<unsigned>(std::min<int64_t>(task.tokens, kMostBlocks)));
-  launch_kernel("sum_slices_kernel", {blocks, kThreads, context.stream}, sum_slices_kernel, parts,
-                task);
+  launch_kernel(context, "sum_slices_kernel", {blocks, kThreads}, sum_slices_kernel, parts, task);
 }
 
 std::span<const int> tokens_of_pieces(WgmmaTokens which) {
@@ -40,11 +40,10 @@ std::span<const int> tokens_of_pieces(WgmmaTokens which) {
 
 template <Format kFormat, typename T>
 void launch(StreamContext& context, int tokens_of_piece, const WgmmaTask& task) {
-  const int sms = context.session->sms;
   if (tokens_of_piece == 256)
-    launch_wgmma<kFormat, T, WgmmaShape<256, kClusterBlocks, 1>>(context.stream, sms, task);
+    launch_wgmma<kFormat, T, WgmmaShape<256, kClusterBlocks, 1>>(context, task);
   else
-    launch_wgmma<kFormat, T, WgmmaShape<128, kClusterBlocks, 1>>(context.stream, sms, task);
+    launch_wgmma<kFormat, T, WgmmaShape<128, kClusterBlocks, 1>>(context, task);
 }
 
 template <typename T>

@@ -181,7 +181,7 @@ __device__ inline void load_piece(const WgmmaTask& task, const Ring& ring, const
     barrier_wait(ring.weights_free(at.weight.stage), at.weight.parity ^ 1);
     load_weights(task, ring, piece, group, at.weight.stage);
     at.weight.advance();
-    wait_for_kernel_before();  // x is its work
+    wait_for_kernel_before();  // x is its work; weights were packed before that
 #pragma unroll 1
     for (int half = 0; half < 2; ++half) {
       barrier_wait(ring.inputs_free(at.input.stage), at.input.parity ^ 1);
@@ -345,19 +345,17 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   if constexpr (Shape::kCluster > 1) cluster_sync();
 }
 
-/// Launched so that it may begin while the kernel before it, the rounding of x, still runs.
 template <Format kFormat, typename T, typename Shape>
-void launch_wgmma(cudaStream_t stream, int sms, const WgmmaTask& task) {
+void launch_wgmma(StreamContext& context, const WgmmaTask& task) {
   const auto kernel = wgmma_kernel<kFormat, T, Shape>;
   constexpr int kBytes = Shape::kTeams * WgmmaRing<kFormat, Shape>::kBytes;
   const int pieces = count_pieces(work_of<Shape>(task));
-  const int clusters =
-      std::max(1, std::min<int>(divide_up(pieces, Shape::kTeams), sms / Shape::kCluster));
+  const int clusters = std::max(
+      1, std::min<int>(divide_up(pieces, Shape::kTeams), context.session->sms / Shape::kCluster));
   CHECK_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-  Grid grid{static_cast<unsigned>(clusters * Shape::kCluster), Shape::kThreads, stream, kBytes};
-  grid.cluster_blocks = Shape::kCluster;
-  grid.early = CUDART_VERSION >= 12030;  // older toolkits cannot record it
-  launch_kernel("wgmma_kernel", grid, kernel, task);
+  const Grid grid{static_cast<unsigned>(clusters * Shape::kCluster), Shape::kThreads, kBytes,
+                  Shape::kCluster};
+  launch_kernel(context, "wgmma_kernel", grid, kernel, task);
 }
 
 }  // namespace llmpq::cuda

@@ -64,6 +64,7 @@ struct ThreadPacks {
 
 template <int n>
 __global__ void __launch_bounds__(kMostThreads) norm_kernel(NormArgs args) {
+  begin_kernel();
   const int64_t first = static_cast<int64_t>(blockIdx.x) * args.hidden;
   ThreadPacks<n> row;
   row.x = args.x + first;
@@ -87,6 +88,7 @@ __global__ void __launch_bounds__(kMostThreads) norm_kernel(NormArgs args) {
 
 /// A warp for each head: grid (tokens, pieces of the token's heads).
 __global__ void __launch_bounds__(kHeadWarps* kWarp) head_norm_kernel(HeadNormArgs args) {
+  begin_kernel();
   const int64_t head = static_cast<int64_t>(blockIdx.y) * kHeadWarps + warp_id();
   if (head >= args.heads) return;
   float* x = args.x + static_cast<int64_t>(blockIdx.x) * args.stride + head * args.head_dim;
@@ -104,7 +106,7 @@ void head_norm(StreamContext& context, const HeadNormArgs& args) {
   if (args.tokens <= 0 || args.heads <= 0 || args.head_dim <= 0) return;
   const dim3 grid(static_cast<unsigned>(args.tokens),
                   static_cast<unsigned>(divide_up(args.heads, kHeadWarps)));
-  launch_kernel("head_norm", {grid, kHeadWarps * kWarp, context.stream}, head_norm_kernel, args);
+  launch_kernel(context, "head_norm", {grid, kHeadWarps * kWarp}, head_norm_kernel, args);
 }
 
 void norm(StreamContext& context, const NormArgs& args) {
@@ -113,9 +115,9 @@ void norm(StreamContext& context, const NormArgs& args) {
   const int64_t in_row = divide_up(args.hidden, packs ? 4 : 1);
   const int64_t warps = divide_up(divide_up(in_row, kKept), kWarp);
   const int64_t threads = warps * kWarp < kMostThreads ? warps * kWarp : kMostThreads;
-  launch_kernel(
-      "norm", {static_cast<unsigned>(args.tokens), static_cast<unsigned>(threads), context.stream},
-      packs ? norm_kernel<4> : norm_kernel<1>, args);
+  launch_kernel(context, "norm",
+                {static_cast<unsigned>(args.tokens), static_cast<unsigned>(threads)},
+                packs ? norm_kernel<4> : norm_kernel<1>, args);
 }
 
 }  // namespace llmpq::cuda

@@ -36,6 +36,7 @@ __device__ uint16_t round_to_half(float value, __half) {
 /// One thread: one number; the rest of a row up to a multiple of 8 becomes zeros.
 template <typename T>
 __global__ void pack_halves_kernel(const PackTask task) {
+  begin_kernel();
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t stride = row_halves(task.k), row = index / stride, input = index % stride;
   if (row >= task.rows) return;
@@ -76,6 +77,7 @@ __device__ void put(uint32_t* words, int output, int input, int q, WordBits& ope
 /// kernels/cpu/pack.cpp.
 template <Format kFormat>
 __global__ void pack_integers_kernel(const PackTask task) {
+  begin_kernel();
   constexpr float kMaxAbs = kFormat == Format::kW8 ? 127 : kFormat == Format::kW4 ? 7 : 3;
   const int64_t index = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x % 32);
@@ -116,7 +118,7 @@ void launch_pack(StreamContext& context, Format format, const PackTask& task) {
       is_16bit(format) ? task.rows * row_halves(task.k) : task.rows * groups_of(task.k) * 32;
   const auto blocks = static_cast<unsigned>(divide_up(threads, kThreads));
   const auto launch = [&](void (*kernel)(PackTask)) {
-    launch_kernel("pack kernel", {blocks, kThreads, context.stream}, kernel, task);
+    launch_kernel(context, "pack kernel", {blocks, kThreads}, kernel, task);
   };
   switch (format) {
     case Format::kBf16:

@@ -11,6 +11,7 @@ constexpr int kThreads = 256;
 /// `packs`: of n pairs, in a head. grid (tokens, pieces of the token's heads)
 template <int n>
 __global__ void __launch_bounds__(kThreads) rope_kernel(RopeArgs args, int packs) {
+  begin_kernel();
   const int64_t t = blockIdx.x, half = args.rotary / 2;
   const int item = static_cast<int>(blockIdx.y * kThreads + threadIdx.x);
   const int head = item / packs, i = item % packs * n;
@@ -39,8 +40,8 @@ void rope(StreamContext& context, const RopeArgs& args) {
   const int64_t packs = half / (fours ? 4 : 1);
   const dim3 grid(static_cast<unsigned>(args.tokens),
                   static_cast<unsigned>(divide_up(args.heads * packs, kThreads)));
-  launch_kernel("rope", {grid, kThreads, context.stream}, fours ? rope_kernel<4> : rope_kernel<1>,
-                args, static_cast<int>(packs));
+  launch_kernel(context, "rope", {grid, kThreads}, fours ? rope_kernel<4> : rope_kernel<1>, args,
+                static_cast<int>(packs));
 }
 
 }  // namespace llmpq::cuda

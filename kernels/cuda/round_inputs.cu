@@ -1,6 +1,5 @@
 #include "kernels/cuda/round_inputs.cuh"
 
-#include "kernels/cuda/instructions.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/layout.hpp"
 #include "kernels/cuda/rounding.cuh"
@@ -40,11 +39,7 @@ enum class Order { kRows, kFragments, kSwizzled };
 /// One thread: eight inputs of a token, the t-th eight of a span of a group.
 template <typename T, Order kOrder>
 __global__ void round_kernel(const RoundTask task) {
-  // x may be the work of a kernel that still runs. When that has ended, weights are not being
-  // packed any more: the product's kernel may start and load them; before it reads x it waits for
-  // this one.
-  wait_for_kernel_before();
-  let_next_kernel_start();
+  begin_kernel();
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t token = index / task.eights;
   const int eight = static_cast<int>(index % task.eights);
@@ -69,18 +64,17 @@ __global__ void round_kernel(const RoundTask task) {
 }
 
 template <Order kOrder>
-void launch_round(StreamContext& context, const RoundTask& task, DType type, bool early = false) {
-  Grid grid{static_cast<unsigned>(divide_up(task.tokens * task.eights, kThreads)), kThreads,
-            context.stream};
-  grid.early = early && can_launch_early(*context.session);
+void launch_round(StreamContext& context, const RoundTask& task, DType type) {
+  const auto blocks = static_cast<unsigned>(divide_up(task.tokens * task.eights, kThreads));
   launch_kernel(
-      "round_kernel", grid,
+      context, "round_kernel", {blocks, kThreads},
       type == DType::kBf16 ? round_kernel<__nv_bfloat16, kOrder> : round_kernel<__half, kOrder>,
       task);
 }
 
 /// One warp: a group of a token. The operations are those of kernels/cpu/quantize.hpp.
 __global__ void int8_kernel(const float* x, int64_t tokens, int64_t k, int groups, float* to) {
+  begin_kernel();
   const int64_t index = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t token = index / groups, begin = index % groups * kGroup;
@@ -109,6 +103,7 @@ __global__ void int8_kernel(const float* x, int64_t tokens, int64_t k, int group
 }
 
 __global__ void copy_kernel(const float* x, int64_t tokens, int64_t k, int64_t padded, float* to) {
+  begin_kernel();
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   const int64_t token = index / padded, input = index % padded;
   if (token < tokens) to[index] = input < k ? x[token * k + input] : 0.0f;
@@ -124,10 +119,9 @@ void round_to_rows(StreamContext& context, const float* x, int64_t tokens, int64
 }
 
 void round_to_fragments(StreamContext& context, const float* x, int64_t tokens, int64_t k,
-                        DType type, uint4* to, bool early) {
+                        DType type, uint4* to) {
   const int eights = static_cast<int>(groups_of(k) * kGroup / 8);
-  launch_round<Order::kFragments>(context, {x, tokens, k, eights, has_vectors(x, k), to}, type,
-                                  early);
+  launch_round<Order::kFragments>(context, {x, tokens, k, eights, has_vectors(x, k), to}, type);
 }
 
 void round_to_swizzled(StreamContext& context, const float* x, int64_t tokens, int64_t k,
@@ -142,12 +136,12 @@ void copy_to_rows(StreamContext& context, const float* x, int64_t tokens, int64_
   const int64_t groups = groups_of(k), padded = groups * kGroup;
   if (through_int8) {
     const auto blocks = static_cast<unsigned>(divide_up(tokens * groups, kThreads / 32));
-    launch_kernel("int8_kernel", {blocks, kThreads, context.stream}, int8_kernel, x, tokens, k,
+    launch_kernel(context, "int8_kernel", {blocks, kThreads}, int8_kernel, x, tokens, k,
                   static_cast<int>(groups), to);
   } else {
     const auto blocks = static_cast<unsigned>(divide_up(tokens * padded, kThreads));
-    launch_kernel("copy_kernel", {blocks, kThreads, context.stream}, copy_kernel, x, tokens, k,
-                  padded, to);
+    launch_kernel(context, "copy_kernel", {blocks, kThreads}, copy_kernel, x, tokens, k, padded,
+                  to);
   }
 }
 

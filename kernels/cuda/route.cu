@@ -28,6 +28,7 @@ __device__ Choice first_of_warp(Choice choice) {
 
 /// Grid (rows / kWarps): experts of each row ascending, with their weights.
 __global__ void __launch_bounds__(kWarps* kWarp) choose_kernel(RouteArgs args) {
+  begin_kernel();
   const int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + warp_id();
   if (row >= args.rows) return;
   const int experts = static_cast<int>(args.experts), chosen = static_cast<int>(args.chosen);
@@ -65,6 +66,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) choose_kernel(RouteArgs args) {
 
 /// Grid (experts): entries of the expert in the order of their rows.
 __global__ void __launch_bounds__(kThreads) collect_kernel(RouteArgs args) {
+  begin_kernel();
   __shared__ int in_warp[kThreads / kWarp];
   const int expert = static_cast<int>(blockIdx.x);
   const int64_t entries = args.rows * args.chosen;
@@ -104,8 +106,8 @@ __global__ void __launch_bounds__(kThreads) collect_kernel(RouteArgs args) {
 void route(StreamContext& context, const RouteArgs& args) {
   const auto bytes = static_cast<size_t>(args.experts + 1) * sizeof(int32_t);
   const auto blocks = static_cast<unsigned>(divide_up(args.rows, kWarps));
-  launch_kernel("route: choose", {blocks, kWarps * kWarp, context.stream}, choose_kernel, args);
-  launch_kernel("route: collect", {static_cast<unsigned>(args.experts), kThreads, context.stream},
+  launch_kernel(context, "route: choose", {blocks, kWarps * kWarp}, choose_kernel, args);
+  launch_kernel(context, "route: collect", {static_cast<unsigned>(args.experts), kThreads},
                 collect_kernel, args);
   CHECK_CUDA(
       cudaMemcpyAsync(args.host_begin, args.begin, bytes, cudaMemcpyDeviceToHost, context.stream));

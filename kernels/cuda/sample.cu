@@ -171,6 +171,7 @@ __device__ int choose(const SampleArgs& args, const SampleRow& row, Best best,
 
 template <int n>
 __global__ void __launch_bounds__(kRowThreads, 2) sample_kernel(SampleArgs args, float* work) {
+  begin_kernel();
   const int64_t r = blockIdx.x, begin = r * args.vocab;
   const SampleRow& row = args.sample[r];  // read where it is needed: registers are scarce
   const RowTask task{args.logits + begin, work + begin, static_cast<int>(args.vocab)};
@@ -191,6 +192,7 @@ __global__ void __launch_bounds__(kRowThreads, 2) sample_kernel(SampleArgs args,
 
 template <int n>
 __global__ void __launch_bounds__(kRowThreads) score_kernel(ScoreArgs args) {
+  begin_kernel();
   const int64_t r = blockIdx.x;
   const float* row = args.logits + r * args.vocab;
   const int vocab = static_cast<int>(args.vocab);
@@ -213,15 +215,14 @@ void sample(StreamContext& context, const SampleArgs& args) {
   float* work = scratch.take<float>(args.rows * args.vocab);
   const auto kernel =
       packs_of_four(args.vocab, args.logits, work) ? sample_kernel<4> : sample_kernel<1>;
-  launch_kernel("sample", {static_cast<unsigned>(args.rows), kRowThreads, context.stream}, kernel,
-                args, work);
+  launch_kernel(context, "sample", {static_cast<unsigned>(args.rows), kRowThreads}, kernel, args,
+                work);
 }
 
 void score(StreamContext& context, const ScoreArgs& args) {
   if (args.rows <= 0) return;
   const auto kernel = packs_of_four(args.vocab, args.logits) ? score_kernel<4> : score_kernel<1>;
-  launch_kernel("score", {static_cast<unsigned>(args.rows), kRowThreads, context.stream}, kernel,
-                args);
+  launch_kernel(context, "score", {static_cast<unsigned>(args.rows), kRowThreads}, kernel, args);
 }
 
 }  // namespace llmpq::cuda

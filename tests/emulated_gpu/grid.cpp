@@ -16,6 +16,7 @@ void make_block(Block& block, uint32_t rank, uint3 index) {
   block.rank = rank;
   block.index = index;
   block.alive = static_cast<int>(threads);
+  block.has_waited = false;
   block.threads.resize(threads);
   block.warps.resize((threads + kLanes - 1) / kLanes);
   block.states.clear();

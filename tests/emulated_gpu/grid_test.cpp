@@ -29,14 +29,17 @@ TEST(EmulatedGrid, AKernelThatStartsEarlySeesTheOneBeforeAfterItsWait) {
   EXPECT_EQ(seen, 64 * 5);
 }
 
-TEST(EmulatedGrid, AKernelThatDoesNotWaitMayHaveEndedBefore) {
-  int written = 0, ends = 0;
-  const Launch first = two_blocks(false, [&] { written = 5; });
-  const Launch second = two_blocks(true, [&] { ends += written == 0 ? 1 : 100; });
-  run_grid(first, &second);
-  EXPECT_EQ(ends, 32) << "one block";
-  run_grid(second);
-  EXPECT_EQ(ends, 32 + 3200);
+TEST(EmulatedGridDeathTest, EveryBlockHasToWait) {
+  const Launch first = two_blocks(false, [] {});
+  const Launch second = two_blocks(true, [] {
+    if (blockIdx.x == 0) cuda::wait_for_kernel_before();
+  });
+  EXPECT_DEATH(
+      {
+        run_grid(first, &second);
+        run_grid(second);
+      },
+      "has ended without griddepcontrol.wait.*block \\(1, 0, 0\\)");
 }
 
 TEST(EmulatedGrid, AChainOfKernels) {

@@ -109,6 +109,13 @@ bool same_place(const std::source_location& a, const std::source_location& b) {
 
 // ---- their ends ----
 
+/// The kernel after it counts on this one to have waited: else the one before might still run.
+void check_ended(const Block& block) {
+  check_block_memory(block.rank);
+  if (group.launch->early && !block.has_waited)
+    fail("a block of a kernel that may start early has ended without griddepcontrol.wait");
+}
+
 void end_thread() {
   Thread& thread = *running;
   Block& block = *thread.block;
@@ -116,7 +123,7 @@ void end_thread() {
   thread.worker = nullptr;
   thread.states.clear();
   --group.alive;
-  if (--block.alive == 0) check_block_memory(block.rank);
+  if (--block.alive == 0) check_ended(block);
   open_if_complete(block.barrier, block.alive);
   open_if_complete(group.barrier, group.alive);
 }

@@ -69,6 +69,7 @@ struct Block {
   uint3 index{};
   uint32_t rank = 0;
   int alive = 0;
+  bool has_waited = false;  ///< a thread of it, for the kernel before
   std::vector<Thread> threads;
   std::vector<Warp> warps;
   Barrier barrier;

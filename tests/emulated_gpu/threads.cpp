@@ -19,6 +19,7 @@ void wait_for(const std::function<bool()>& predicate, const char* what) {
 }
 
 void wait_for_kernel_before() {
+  running->block->has_waited = true;
   wait_for([] { return !group.early; }, "griddepcontrol.wait");
 }
 
