@@ -26,6 +26,13 @@ struct EmbedArgs {
   float scale = 1.0f;  ///< Gemma: sqrt(hidden)
 };
 
+/// Rows that matrix products alone read, rounded to what these multiply by the operation that makes
+/// them, instead of f32 rows. What a product takes so, Ops::input_type() says: no CPU's does.
+struct RoundedRows {
+  DType type = DType::kF32;  ///< kBf16 or kF16; kF32: none are wanted, or there
+  void* rows = nullptr;      ///< [tokens, width], contiguous, at a multiple of 16 bytes
+};
+
 /// x[t, :] += add[t, :] if add is given; then y[t, :] = norm(x[t, :]) * weight (+ bias).
 /// RMS: x / sqrt(mean(x^2) + eps). Layer norm: (x - mean) / sqrt(var + eps), var biased.
 struct NormArgs {
@@ -37,7 +44,8 @@ struct NormArgs {
   const float* bias;    ///< [hidden] or nullptr
   float eps;
   int64_t tokens, hidden;
-  float* y;  ///< [tokens, hidden]; may be x
+  float* y;                  ///< [tokens, hidden]; may be x
+  RoundedRows rounded = {};  ///< y goes there instead if there are such; they may not be x
 };
 
 /// RMS norm of each head by itself, in place: x[t, h, :] / sqrt(mean(x[t, h, :]^2) + eps) * weight.
@@ -77,13 +85,14 @@ enum class ActivationType : uint8_t { kF32, kBf16, kF16, kInt8 };
 /// that type, then as kF32. The bias is added last. A row of x that is not finite gives outputs
 /// that are not.
 struct LinearArgs {
-  const float* x;  ///< [tokens, k]
+  const float* x;  ///< [tokens, k]; not read if `rounded` is given
   const Matrix* w;
   const float* bias;  ///< [n] or nullptr
   ActivationType activation;
   int64_t tokens;
   float* y;  ///< [tokens, n] with `y_stride` floats from token to token
   int64_t y_stride;
+  RoundedRows rounded = {};  ///< x as input_type() wants it, or none
 };
 
 /// Gated: y[t, i] = act(x[t, i]) * x[t, width + i]; else y[t, i] = act(x[t, i]).
@@ -94,8 +103,9 @@ struct ActivationArgs {
   bool gated;
   const float* x;  ///< [tokens, width] or [tokens, 2 * width] if gated (gate first, then up)
   int64_t tokens, width;
-  float* y;          ///< [tokens, width]; may be x if not gated
-  float cap = 0.0f;  ///< kSoftCap only
+  float* y;                  ///< [tokens, width]; may be x if not gated
+  float cap = 0.0f;          ///< kSoftCap only
+  RoundedRows rounded = {};  ///< y goes there instead if there are such; they may not be x
 };
 
 /// Where one layer's K and V lie: blocks of `block_tokens` tokens, shared by all its heads.
@@ -152,6 +162,7 @@ struct AttentionArgs {
   const float* alibi_slopes;  ///< [heads] or nullptr
   float* y;                   ///< [tokens, heads, head_dim], contiguous
   float soft_cap = 0.0f;      ///< 0 = off
+  RoundedRows rounded = {};   ///< y goes there instead if there are such
 };
 
 /// Row t of y = row index[t] of x; both [., width].
@@ -242,6 +253,9 @@ struct Ops {
   void (*route)(Context&, const RouteArgs&);
   void (*sample)(Context&, const SampleArgs&);
   void (*score)(Context&, const ScoreArgs&);
+  /// The type as which linear() would take LinearArgs::rounded, and saves a pass over x by that;
+  /// kF32 if it does not. The pointers to x and y are not looked at.
+  DType (*input_type)(Context&, const LinearArgs&);
 };
 
 }  // namespace llmpq

@@ -26,6 +26,7 @@ CudaBench open_bench(const std::string& device) {
   CudaBench bench;
   bench.dry = device == "dry";
   bench.graphs = setting("LLMPQ_BENCH_GRAPH") == "1";
+  bench.f32_inputs = setting("LLMPQ_BENCH_INPUTS") == "f32";
   bench.filter = setting("LLMPQ_BENCH_FILTER");
   bench.device = bench.dry ? make_cpu_backend(0, "auto") : make_cuda_backend({});
   bench.queue = bench.device->make_context();

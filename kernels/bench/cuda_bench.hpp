@@ -28,9 +28,10 @@ struct CudaBench {
   std::unique_ptr<Context> queue;
   std::unique_ptr<Backend> host;  ///< the reference
   std::unique_ptr<Context> threads;
-  bool dry = false;     ///< the device is the CPU, sizes are small: only to try out the bench
-  bool graphs = false;  ///< launch recorded graphs of 16 calls or more instead of single calls
-  std::string filter;   ///< only cases whose name has this text; with a - before it, lacks it
+  bool dry = false;         ///< the device is the CPU, sizes are small: only to try out the bench
+  bool graphs = false;      ///< launch recorded graphs of 16 calls or more instead of single calls
+  bool f32_inputs = false;  ///< products round their inputs themselves, always
+  std::string filter;       ///< only cases whose name has this text; with a - before it, lacks it
   double copy_gbps = 0, matmul_tflops = 0;  ///< limits, measured in this run
   int cases = 0, failures = 0;
   uint64_t recordings = 0;

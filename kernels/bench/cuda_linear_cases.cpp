@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "kernels/bench/cuda_bench.hpp"
+#include "kernels/convert.hpp"
 
 namespace llmpq {
 namespace {
@@ -80,10 +81,28 @@ std::vector<float> corner(CudaBench& bench, const float* y, int64_t rows, int64_
   return result;
 }
 
+/// The inputs of products on the device, and as stages have them where products take them so:
+/// rounded by the operation before.
+struct LinearInputs {
+  Buffer x, bf16, f16;
+
+  LinearInputs(CudaBench& bench, const std::vector<float>& values) : x(upload(bench, values)) {
+    std::vector<uint16_t> halves(values.size());
+    f32_to_bf16(values.data(), halves.data(), std::ssize(values));
+    bf16 = upload(bench, halves);
+    f32_to_f16(values.data(), halves.data(), std::ssize(values));
+    f16 = upload(bench, halves);
+  }
+  RoundedRows rounded(DType type) {
+    if (type == DType::kF32) return {};
+    return {type, (type == DType::kBf16 ? bf16 : f16).data()};
+  }
+};
+
 struct LinearRun {
   const Shape& shape;
   const LinearData& data;
-  const float* x;
+  LinearInputs& inputs;
   float* y;
 };
 
@@ -113,15 +132,22 @@ std::vector<LinearCase> cases_of(CudaBench& bench, Format format, const Shape& s
 }
 
 void bench_linear(CudaBench& bench, const LinearRun& run, const LinearCase& c) {
-  const auto& [shape, data, x, y] = run;
+  const auto& [shape, data, inputs, y] = run;
   const Format format = data.copies[0].format;
   std::vector<ProductChoice> choice;
   if (c.kernel) choice.push_back({format, shape.n, shape.k, kAnyRows, *c.kernel});
   bench.device->choose_products(choice);
+  LinearArgs args{inputs.x.as<float>(),
+                  &data.copies[0],
+                  nullptr,
+                  bench.device->default_activation(format),
+                  c.rows,
+                  y,
+                  shape.n};
+  if (!bench.f32_inputs) args.rounded = inputs.rounded(bench.ops().input_type(*bench.queue, args));
   const auto call = [&](int64_t i) {
-    const ActivationType activation = bench.device->default_activation(format);
-    bench.ops().linear(*bench.queue, {x, &data.copies[static_cast<size_t>(i)], nullptr, activation,
-                                      c.rows, y, shape.n});
+    args.w = &data.copies[static_cast<size_t>(i)];
+    bench.ops().linear(*bench.queue, args);
   };
   call(0);
   const int64_t checked = std::min(c.rows, kCheckedRows);
@@ -154,12 +180,12 @@ void bench_linear_cases(CudaBench& bench) {
     if (cases.empty()) continue;
     const std::vector<float> values = bench_numbers(shape.n * shape.k);
     const std::vector<float> x = bench_numbers(all_rows.back() * shape.k, 5);
-    const Buffer device_x = upload(bench, x);
+    LinearInputs inputs(bench, x);
     Buffer y = bench.device->allocate(all_rows.back() * shape.n * 4);
     for (const auto& [format, wanted] : cases) {
       const LinearData data = linear_data(bench, format, shape, values, x);
       for (const LinearCase& each : wanted)
-        bench_linear(bench, {shape, data, device_x.as<float>(), y.as<float>()}, each);
+        bench_linear(bench, {shape, data, inputs, y.as<float>()}, each);
     }
   }
   bench.device->choose_products({});

@@ -133,6 +133,7 @@ void linear(Context& context, const LinearArgs& args) {
   CpuContext& on = cpu(context);
   const Matrix& w = *args.w;
   assert(w.packed.bytes() == packed_bytes(w.format, w.n, w.k));
+  assert(args.rounded.type == DType::kF32);
   const KernelTable& table = on.kernels();
   MatmulTask task{};
   task.format = w.format;

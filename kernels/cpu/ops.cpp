@@ -34,6 +34,7 @@ void embed(Context& context, const EmbedArgs& args) {
 }
 
 void norm(Context& context, const NormArgs& args) {
+  assert(args.rounded.type == DType::kF32);
   spread(context, cpu(context).kernels().norm, args, args.tokens, args.hidden);
 }
 
@@ -52,6 +53,7 @@ void rope(Context& context, const RopeArgs& args) {
 
 void activation(Context& context, const ActivationArgs& args) {
   assert(!args.gated || args.x != args.y);
+  assert(args.rounded.type == DType::kF32);
   spread(context, cpu(context).kernels().activation, args, args.tokens, 4 * args.width);
 }
 
@@ -103,6 +105,7 @@ int64_t count_items(const AttentionArgs& args) {
 
 void attention(Context& context, const AttentionArgs& args) {
   assert(args.heads % args.cache->kv_heads == 0);
+  assert(args.rounded.type == DType::kF32);
   CpuContext& on = cpu(context);
   const int64_t per_thread = (attention_scratch_floats(args) + 15) / 16 * 16;
   const int64_t floats_bytes = per_thread * on.pool().threads() * int64_t{sizeof(float)};
@@ -117,6 +120,9 @@ void attention(Context& context, const AttentionArgs& args) {
                              on.pool().lines_ahead(thread));
   });
 }
+
+/// A product rounds its inputs while they are in the caches, to what its instructions need.
+DType input_type(Context& /*context*/, const LinearArgs& /*args*/) { return DType::kF32; }
 
 }  // namespace
 
@@ -136,6 +142,7 @@ const Ops& cpu_ops() {
       .route = route,
       .sample = sample,
       .score = score,
+      .input_type = input_type,
   };
   return kOps;
 }

@@ -2,6 +2,7 @@
 // 1 or 2 ulp each, as the CPU's own polynomials.
 #include "kernels/cuda/floats.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/rounding.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -38,7 +39,7 @@ __global__ void __launch_bounds__(kThreads) activation_kernel(ActivationArgs arg
 #pragma unroll
     for (int k = 0; k < n; ++k) y.at[k] *= up.at[k];
   }
-  store(args.y + t * args.width + i, y);
+  store(args.y, args.rounded, t * args.width + i, y);
 }
 
 template <Kind kind>

@@ -35,6 +35,7 @@ AttentionLaunch make_launch(const AttentionArgs& args) {
   launch.q = args.q;
   launch.q_stride = args.q_stride;
   launch.y = args.y;
+  launch.rounded = args.rounded;
   launch.list = args.ranges.list;
   launch.block_table = args.ranges.block_table;
   launch.ranges = static_cast<int>(args.ranges.count);

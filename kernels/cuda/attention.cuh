@@ -13,6 +13,7 @@ struct AttentionLaunch {
   const float* q;
   int64_t q_stride;
   float* y;
+  RoundedRows rounded;
   const RowRange* list;
   const int32_t* block_table;
   int ranges, singles;

@@ -7,6 +7,7 @@
 #include "kernels/cuda/attention_integers.cuh"
 #include "kernels/cuda/attention_softmax.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/rounding.cuh"
 #include "kernels/cuda/scratch.hpp"
 #include "kernels/cuda/shared_memory.cuh"
 
@@ -218,7 +219,8 @@ __device__ void store_results(const AttentionLaunch& args, const Piece& piece,
     }
     const int64_t all_heads = args.heads, of = piece.first_head + head;
     if (piece.alone) {
-      args.y[(piece.range.begin * all_heads + of) * kDim + element] = acc / sum;
+      store<1>(args.y, args.rounded, (piece.range.begin * all_heads + of) * kDim + element,
+               {acc / sum});
       continue;
     }
     const int64_t at = (blockIdx.x * all_heads + of) * partials.splits + blockIdx.z;
@@ -300,7 +302,7 @@ __global__ void combine_kernel(const AttentionLaunch args, const Partials partia
   const float* sums = partials.sum + row_head * partials.splits;
   const float* maxima = partials.largest + row_head * partials.splits;
   const float* parts = partials.acc + row_head * partials.splits * args.head_dim;
-  float* y = args.y + (int64_t{range.begin} * args.heads + blockIdx.y) * args.head_dim;
+  const int64_t first_element = (int64_t{range.begin} * args.heads + blockIdx.y) * args.head_dim;
 
   float largest = -INFINITY;
 #pragma unroll 4
@@ -314,7 +316,7 @@ __global__ void combine_kernel(const AttentionLaunch args, const Partials partia
       sum = fmaf(share, sums[s], sum);
       acc = fmaf(share, parts[int64_t{s} * args.head_dim + i], acc);
     }
-    y[i] = acc / sum;
+    store<1>(args.y, args.rounded, first_element + i, {acc / sum});
   }
 }
 

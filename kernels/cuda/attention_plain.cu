@@ -7,6 +7,7 @@
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ranges.cuh"
+#include "kernels/cuda/rounding.cuh"
 #include "kernels/cuda/shared_memory.cuh"
 
 namespace llmpq::cuda {
@@ -18,7 +19,7 @@ constexpr int kWarps = kThreads / 32;
 /// A row and head. Its key j lies at token slots[j % kThreads] of the cache.
 struct Row {
   const float* q;
-  float* y;
+  int64_t first;  ///< its element of y
   int kv_head, position, table;
   float slope;
 };
@@ -35,7 +36,7 @@ __device__ bool find_row_and_head(const AttentionLaunch& args, Row& row) {
   const FoundRange found = find_row(args.list, args.ranges, t);
   if (found.range.rows == 0) return false;
   row.q = args.q + int64_t{t} * args.q_stride + int64_t{head} * args.head_dim;
-  row.y = args.y + (int64_t{t} * args.heads + head) * args.head_dim;
+  row.first = (int64_t{t} * args.heads + head) * args.head_dim;
   row.kv_head = head / args.group;
   row.position = found.range.position + found.item;
   row.table = found.range.table;
@@ -113,7 +114,8 @@ __global__ void __launch_bounds__(kThreads) plain_kernel(const AttentionLaunch a
     }
     __syncthreads();  // the next tile takes the place of this one
   }
-  for (int i = thread; i < args.head_dim; i += kThreads) row.y[i] = acc[i] / sum;
+  for (int i = thread; i < args.head_dim; i += kThreads)
+    store<1>(args.y, args.rounded, row.first + i, {acc[i] / sum});
 }
 
 template <typename T>

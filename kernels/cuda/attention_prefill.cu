@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/attention_softmax.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/rounding.cuh"
 #include "kernels/cuda/shared_memory.cuh"
 
 namespace llmpq::cuda {
@@ -204,12 +205,12 @@ __device__ void store_rows(const AttentionLaunch& args, const Block& block, int 
     if (mine >= block.end_item) continue;
     const int64_t token = block.range.begin + mine / args.group;
     const int head = block.kv_head * args.group + mine % args.group;
-    float* y = args.y + (token * args.heads + head) * kDim + 2 * (threadIdx.x % 4);
+    const int64_t first = (token * args.heads + head) * kDim + 2 * (threadIdx.x % 4);
     const float inverse = 1.0f / rows.sum[i];
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n)
-      *reinterpret_cast<float2*>(y + 8 * n) = {acc[n][2 * i] * inverse,
-                                               acc[n][2 * i + 1] * inverse};
+      store<2>(args.y, args.rounded, first + 8 * n,
+               {acc[n][2 * i] * inverse, acc[n][2 * i + 1] * inverse});
   }
 }
 

@@ -82,6 +82,12 @@ void queue(Context& context, const Args& args) {
   checked(module().ops.*operation, stream(context), args);
 }
 
+DType input_type(Context& context, const LinearArgs& args) {
+  DType type = DType::kF32;
+  checked(module().input_type, stream(context), args, &type);
+  return type;
+}
+
 constexpr Ops kOps = {
     .embed = queue<&cuda::ModuleOps::embed, EmbedArgs>,
     .norm = queue<&cuda::ModuleOps::norm, NormArgs>,
@@ -97,6 +103,7 @@ constexpr Ops kOps = {
     .route = queue<&cuda::ModuleOps::route, RouteArgs>,
     .sample = queue<&cuda::ModuleOps::sample, SampleArgs>,
     .score = queue<&cuda::ModuleOps::score, ScoreArgs>,
+    .input_type = input_type,
 };
 
 class CudaLink final : public DeviceLink {

@@ -93,6 +93,8 @@ void head_norm(StreamContext&, const HeadNormArgs&);
 void add(StreamContext&, const AddArgs&);
 void rope(StreamContext&, const RopeArgs&);
 void linear(StreamContext&, const LinearArgs&);
+/// Ops::input_type.
+DType input_type(const StreamContext&, const LinearArgs&);
 /// The kernels among which linear() chooses for integer weights whose inputs are rounded so.
 ProductKernelSet product_kernels(const StreamContext&, ActivationType);
 void activation(StreamContext&, const ActivationArgs&);

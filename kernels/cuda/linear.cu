@@ -25,19 +25,20 @@ bool is_stored_as(Format format, DType type) {
          (format == Format::kF16 && type == DType::kF16);
 }
 
-void round_inputs(StreamContext& context, const LinearArgs& args, DType type, void* x) {
-  if (type != DType::kF32) return round_to_rows(context, args.x, args.tokens, args.w->k, type, x);
+InputRows take_inputs(StreamContext& context, const LinearArgs& args, DType type, void* to) {
+  if (type != DType::kF32) return rounded_inputs(context, args, type, to);
   const bool through_int8 = args.activation == ActivationType::kInt8;
-  copy_to_rows(context, args.x, args.tokens, args.w->k, through_int8, static_cast<float*>(x));
+  copy_to_rows(context, args.x, args.tokens, args.w->k, through_int8, static_cast<float*>(to));
+  return {to, groups_of(args.w->k) * kGroup};
 }
 
 void multiply_by_pieces(StreamContext& context, const Matrix& w, GemmTask task, void* piece,
                         int64_t piece_bytes) {
-  const int64_t row_bytes = task.k * size_of(task.type);
+  task.w_stride = groups_of(w.k) * kGroup;
+  const int64_t row_bytes = task.w_stride * size_of(task.type);
   const int64_t rows = piece_bytes / row_bytes / kTileOutputs * kTileOutputs;
   float* const y = task.y;
   task.w = piece;
-  task.w_stride = task.k;
   for (int64_t row = 0; row < w.n; row += rows) {
     task.n = std::min(rows, w.n - row);
     task.y = y + row;
@@ -52,15 +53,15 @@ void linear_by_cublas(StreamContext& context, const LinearArgs& args, DType type
   const int64_t padded = groups_of(w.k) * kGroup, nk = w.n * w.k;
   const int64_t piece_bytes = linear_piece_bytes(w.k, nk, exact);
   Scratch scratch(context, linear_scratch_bytes(args.tokens, w.k, nk, exact));
-  auto* const x = scratch.take<std::byte>(args.tokens * padded * size_of(type));
+  auto* const rows = scratch.take<std::byte>(args.tokens * padded * size_of(type));
   auto* const piece = scratch.take<std::byte>(piece_bytes);
-  round_inputs(context, args, type, x);
+  const InputRows inputs = take_inputs(context, args, type, rows);
   GemmTask task{};
   task.type = type;
   task.n = w.n;
-  task.k = padded;
-  task.x = x;
-  task.x_stride = padded;
+  task.k = inputs.stride;  // weights have zeros where inputs do
+  task.x = inputs.x;
+  task.x_stride = inputs.stride;
   task.tokens = args.tokens;
   task.y = args.y;
   task.y_stride = args.y_stride;
@@ -73,6 +74,17 @@ void linear_by_cublas(StreamContext& context, const LinearArgs& args, DType type
     multiply_by_pieces(context, w, task, piece, piece_bytes);
   }
   if (args.bias != nullptr) add_bias(context, args.bias, args.tokens, w.n, args.y, args.y_stride);
+}
+
+ProductKernel kernel_of(const StreamContext& context, const LinearArgs& args) {
+  const Matrix& w = *args.w;
+  return kernel_for(context.session->products, {w.format, w.n, w.k, args.tokens},
+                    product_kernels(context, args.activation));
+}
+
+bool is_wgmma(ProductKernel kernel) {
+  return kernel == ProductKernel::kWgmma || kernel == ProductKernel::kWgmma128 ||
+         kernel == ProductKernel::kWgmma256;
 }
 
 }  // namespace
@@ -91,15 +103,23 @@ ProductKernelSet product_kernels(const StreamContext& context, ActivationType ac
   return there;
 }
 
+/// Hopper's kernels want the inputs in an order of their own; rows of vectors all others.
+DType input_type(const StreamContext& context, const LinearArgs& args) {
+  const Matrix& w = *args.w;
+  if (w.k % 8 != 0 || (!is_16bit(w.format) && is_wgmma(kernel_of(context, args))))
+    return DType::kF32;
+  return product_type(args.activation, context.session->compute_capability);
+}
+
 void linear(StreamContext& context, const LinearArgs& args) {
   if (args.tokens == 0) return;
   const Matrix& w = *args.w;
   const DType type = product_type(args.activation, context.session->compute_capability);
+  if (args.rounded.type != DType::kF32 && args.rounded.type != input_type(context, args))
+    raise(kInternal, "linear: x is rounded to %s, which this product does not take",
+          name(args.rounded.type).data());
   if (is_16bit(w.format)) return linear_by_cublas(context, args, type);
-  const ProductKernel kernel =
-      kernel_for(context.session->products, {w.format, w.n, w.k, args.tokens},
-                 product_kernels(context, args.activation));
-  switch (kernel) {
+  switch (kernel_of(context, args)) {
     case ProductKernel::kFewRows:
       return matmul_few_rows(context, args, type, {FewRowsBlocks::kUsual, false});
     case ProductKernel::kFewRowsAhead:

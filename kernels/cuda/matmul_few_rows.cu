@@ -20,7 +20,7 @@ void matmul_few_rows(StreamContext& context, const LinearArgs& args, DType input
   const int64_t groups = groups_of(w.k), nk = w.n * w.k;
   const int64_t token_tiles = divide_up(args.tokens, 8);
   Scratch scratch(context, linear_scratch_bytes(args.tokens, w.k, nk, false));
-  auto* const rounded = scratch.take<uint4>(token_tiles * groups * 128);
+  auto* const rows = scratch.take<std::byte>(args.tokens * groups * kGroup * 2);
   const int64_t partial_bytes = linear_piece_bytes(w.k, nk, false);
   const FewRowsLimits limits{partial_bytes, kCounters};
   FewRowsTask task{};
@@ -28,7 +28,6 @@ void matmul_few_rows(StreamContext& context, const LinearArgs& args, DType input
   task.counters = context.counters;
   task.ahead = way.ahead ? 1 : 0;
   task.weights = w.packed.data();
-  task.x = rounded;
   task.n = w.n;
   task.groups = static_cast<int>(groups);
   task.tiles = static_cast<int>(tiles_of(w.n));
@@ -37,7 +36,9 @@ void matmul_few_rows(StreamContext& context, const LinearArgs& args, DType input
   task.bias = args.bias;
   task.y = args.y;
   task.y_stride = args.y_stride;
-  round_to_fragments(context, args.x, args.tokens, w.k, inputs, rounded);
+  const InputRows x = rounded_inputs(context, args, inputs, rows);
+  task.x = static_cast<const uint4*>(x.x);
+  task.x_eights = static_cast<int>(x.stride / 8);
   if (inputs == DType::kBf16)
     return launch_few_rows<__nv_bfloat16>(context, w.format, way.blocks, task, limits);
   launch_few_rows<__half>(context, w.format, way.blocks, task, limits);

@@ -15,22 +15,25 @@
 
 namespace llmpq::cuda {
 
-/// An entry of a chunk of x, as round_to_fragments has left it. Where there is no such token it
-/// reads another: without branches, several loads are under way at a time.
+/// An entry of a chunk of x. Where there is no such token or input it reads another: without
+/// branches, several loads are under way at a time.
 struct Fragment {
   uint4 value;
   bool wanted;
 
-  /// Entry `at` of the chunk in shared memory, [group][token tile][span][lane]: mma's B operand.
+  /// Entry `at` of the chunk in shared memory, [group][tile of 8 tokens][span][lane], which is
+  /// mma's B operand: lane 4 g + t has inputs 8 t + 0..7 of a span of the tile's token g. So a warp
+  /// reads 64 bytes of each of eight rows.
   template <typename Shape>
   __device__ void load(const FewRowsTask& task, int first_group, int at) {
     const int token_tile =
         static_cast<int>(blockIdx.x) * Shape::kTokenTiles + at / 128 % Shape::kTokenTiles;
     int group = first_group + at / (128 * Shape::kTokenTiles);
     if (group >= task.groups) group -= task.groups;
-    wanted = 8 * token_tile + at / 4 % 8 < task.tokens;
-    const int64_t tile = static_cast<int64_t>(group) * task.token_tiles + token_tile;
-    value = __ldcg(task.x + (wanted ? tile * 128 + at % 128 : 0));
+    const int token = 8 * token_tile + at / 4 % 8;
+    const int eight = 16 * group + at / 32 % kSpans * 4 + at % 4;
+    wanted = token < task.tokens && eight < task.x_eights;
+    value = __ldcg(task.x + (wanted ? static_cast<int64_t>(token) * task.x_eights + eight : 0));
   }
   __device__ uint4 get() const {
     return {wanted ? value.x : 0, wanted ? value.y : 0, wanted ? value.z : 0, wanted ? value.w : 0};
@@ -235,8 +238,8 @@ __global__ void __launch_bounds__(32 * Shape::kWarps, resident_blocks<Shape>())
   if (task.ahead > Shape::kStages)
     ask_ahead<kFormat, kTiles>(task, begin + Shape::kStages, min(begin + task.ahead, end),
                                warp * kTiles);
-  // Until here only weights are read, which nothing before it in the stream may still be writing:
-  // the kernel before it, which rounded x, let it start when all others had ended.
+  // Until here only weights are read, which nothing before it in the stream may still be writing
+  // (pack.cu).
   begin_kernel();
 
   float sums[kTiles][kTokenTiles][4] = {};

@@ -11,7 +11,8 @@ namespace llmpq::cuda {
 
 struct FewRowsTask : FewRowsCut {
   const std::byte* weights;
-  const uint4* x;  ///< as round_to_fragments leaves it
+  const uint4* x;  ///< [tokens, x_eights] eight inputs each
+  int x_eights;    ///< past its end inputs are zeros
   int64_t n;
   int tokens, token_tiles;
   float4* partials;    ///< [token part, range, 2 pieces, tile of the set, token tile, lane]

@@ -120,6 +120,10 @@ const Module kModule = {
           });
         },
     .ops = kOps,
+    .input_type =
+        [](StreamContext& context, const LinearArgs& args, DType* type, Failure& failure) {
+          return guarded(failure, [&] { *type = input_type(context, args); });
+        },
     .product_kernels =
         [](StreamContext& context, ActivationType activation, ProductKernelSet* there,
            Failure& failure) {

@@ -11,7 +11,7 @@
 namespace llmpq::cuda {
 
 /// Program and module must agree on this: both are built from one source tree.
-inline constexpr uint32_t kModuleVersion = 3;
+inline constexpr uint32_t kModuleVersion = 4;
 inline constexpr char kModuleFile[] = "libllmpq_cuda.so";
 inline constexpr char kModuleEntry[] = "llmpq_cuda_module";
 
@@ -110,6 +110,7 @@ struct Module {
                     const float* scales, Failure&);
 
   ModuleOps ops;
+  bool (*input_type)(StreamContext&, const LinearArgs&, DType*, Failure&);  ///< Ops::input_type
 
   /// The kernels among which ops.linear chooses for integer weights.
   bool (*product_kernels)(StreamContext&, ActivationType, ProductKernelSet*, Failure&);

@@ -4,6 +4,7 @@
 #include "kernels/cuda/block.cuh"
 #include "kernels/cuda/floats.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/rounding.cuh"
 
 namespace llmpq::cuda {
 namespace {
@@ -82,7 +83,7 @@ __global__ void __launch_bounds__(kMostThreads) norm_kernel(NormArgs args) {
 #pragma unroll
     for (int k = 0; k < n; ++k)
       y.at[k] = fmaf((values.at[k] - mean) * factor, weight.at[k], bias.at[k]);
-    store(args.y + first + i, y);
+    store(args.y, args.rounded, first + i, y);
   });
 }
 

@@ -192,6 +192,9 @@ void pack_rows(StreamContext& context, Matrix& w, int64_t row_begin, int64_t row
     CHECK_CUDA(cudaEventRecord(strip.done, context.stream));
     done += count;
   }
+  // Products read weights before they wait for the kernel in front of them (launch.cuh). No kernel
+  // overtakes a memset, which is all that this one is for: the counter is zero already.
+  CHECK_CUDA(cudaMemsetAsync(context.counters, 0, sizeof(unsigned), context.stream));
 }
 
 }  // namespace llmpq::cuda

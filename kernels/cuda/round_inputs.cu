@@ -34,7 +34,7 @@ struct RoundTask {
   uint4* to;
 };
 
-enum class Order { kRows, kFragments, kSwizzled };
+enum class Order { kRows, kSwizzled };
 
 /// One thread: eight inputs of a token, the t-th eight of a span of a group.
 template <typename T, Order kOrder>
@@ -51,11 +51,8 @@ __global__ void round_kernel(const RoundTask task) {
   else
     load_eight(row, task.k, int64_t{8} * eight, task.vectors, v);
   const uint4 rounded = round_eight<T>(v);
-  const int64_t token_tiles = (task.tokens + 7) / 8;
-  if constexpr (kOrder == Order::kFragments) {
-    const int64_t tile = eight / 16 * token_tiles + token / 8;
-    task.to[tile * 128 + eight % 16 / 4 * 32 + token % 8 * 4 + eight % 4] = rounded;
-  } else if constexpr (kOrder == Order::kSwizzled) {
+  if constexpr (kOrder == Order::kSwizzled) {
+    const int64_t token_tiles = (task.tokens + 7) / 8;
     const int64_t tile = eight / 8 * token_tiles + token / 8, in_tile = token % 8;
     task.to[tile * 64 + in_tile * 8 + (eight % 8 ^ in_tile)] = rounded;
   } else {
@@ -111,17 +108,14 @@ __global__ void copy_kernel(const float* x, int64_t tokens, int64_t k, int64_t p
 
 }  // namespace
 
-void round_to_rows(StreamContext& context, const float* x, int64_t tokens, int64_t k, DType type,
-                   void* to) {
-  const int eights = static_cast<int>(groups_of(k) * kGroup / 8);
+InputRows rounded_inputs(StreamContext& context, const LinearArgs& args, DType type, void* to) {
+  const int64_t k = args.w->k, padded = groups_of(k) * kGroup;
+  if (args.rounded.type != DType::kF32) return {args.rounded.rows, k};
+  const int eights = static_cast<int>(padded / 8);
   launch_round<Order::kRows>(
-      context, {x, tokens, k, eights, has_vectors(x, k), static_cast<uint4*>(to)}, type);
-}
-
-void round_to_fragments(StreamContext& context, const float* x, int64_t tokens, int64_t k,
-                        DType type, uint4* to) {
-  const int eights = static_cast<int>(groups_of(k) * kGroup / 8);
-  launch_round<Order::kFragments>(context, {x, tokens, k, eights, has_vectors(x, k), to}, type);
+      context, {args.x, args.tokens, k, eights, has_vectors(args.x, k), static_cast<uint4*>(to)},
+      type);
+  return {to, padded};
 }
 
 void round_to_swizzled(StreamContext& context, const float* x, int64_t tokens, int64_t k,

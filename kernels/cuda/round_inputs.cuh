@@ -6,14 +6,14 @@
 
 namespace llmpq::cuda {
 
-/// To bf16 or f16, row-major [tokens, groups * 128].
-void round_to_rows(StreamContext&, const float* x, int64_t tokens, int64_t k, DType type, void* to);
-
-/// To bf16 or f16 in the order of mma's B operand: [group][tile of 8 tokens][span of 32][lane] 16
-/// bytes; lane 4 g + t has the span's inputs 8 t + 0..7 of the tile's token g. Tokens that there
-/// are not are left as they were.
-void round_to_fragments(StreamContext&, const float* x, int64_t tokens, int64_t k, DType type,
-                        uint4* to);
+/// Inputs of a product as rows, each a multiple of 16 bytes from the one before.
+struct InputRows {
+  const void* x;
+  int64_t stride;  ///< numbers from row to row: k, or with the zeros behind it
+};
+/// In bf16 or f16: args.rounded if there are such rows, else rounded from args.x to rows [tokens,
+/// groups * 128] at `to`.
+InputRows rounded_inputs(StreamContext&, const LinearArgs& args, DType type, void* to);
 
 /// To bf16 or f16 in the order of wgmma's B operand in shared memory: [64 inputs][tile of 8 tokens]
 /// 1024 bytes, a token's 64 inputs in 128 bytes a row. Part p (16 bytes) of row r lies at p ^ r,

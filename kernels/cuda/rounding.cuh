@@ -1,5 +1,6 @@
-// Numbers rounded to bf16 or f16 two and eight at a time: the inputs of products (round_inputs.cu),
-// and weights in registers (dequantize_registers.cuh).
+// Numbers rounded to bf16 or f16: the inputs of products, by a kernel of their own
+// (round_inputs.cu) or by the one that makes them, and weights in registers
+// (dequantize_registers.cuh).
 #pragma once
 
 #include <cuda_bf16.h>
@@ -7,7 +8,25 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/floats.cuh"
+#include "kernels/ops.hpp"
+
 namespace llmpq::cuda {
+
+/// Stores neighbours of a row of activations, the first of them element `at` of all rows: of y, or
+/// rounded if that is wanted.
+template <int n>
+__device__ inline void store(float* y, const RoundedRows& rounded, int64_t at,
+                             const Floats<n>& values) {
+  if (rounded.type == DType::kF32) return store(y + at, values);
+  Pack<uint16_t, n> halves;
+#pragma unroll
+  for (int i = 0; i < n; ++i)
+    halves.at[i] = rounded.type == DType::kBf16
+                       ? __bfloat16_as_ushort(__float2bfloat16_rn(values.at[i]))
+                       : __half_as_ushort(__float2half_rn(values.at[i]));
+  *reinterpret_cast<Pack<uint16_t, n>*>(static_cast<uint16_t*>(rounded.rows) + at) = halves;
+}
 
 __device__ inline uint32_t round_two(float low, float high, __half) {
   const __half2 two = __floats2half2_rn(low, high);

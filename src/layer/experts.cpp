@@ -28,10 +28,11 @@ void route(const LayerRun& run, const LayerWeights& weights, const float* x, int
 void forward_expert(const LayerRun& run, const Expert& expert, const ExpertRows& rows) {
   Workspace& w = run.workspace;
   linear(run, expert.up,
-         {rows.layer, Product::kUp, w.gathered, rows.count, w.up, rows.expert, rows.weight});
-  activate(run, rows.count);
-  linear(run, expert.down,
-         {rows.layer, Product::kDown, w.gated, rows.count, w.projected, rows.expert, rows.weight});
+         {rows.layer, Product::kUp, {w.gathered}, rows.count, w.up, rows.expert, rows.weight});
+  const ProductInputs activated = activate(run, rows.count, expert.down);
+  linear(
+      run, expert.down,
+      {rows.layer, Product::kDown, activated, rows.count, w.projected, rows.expert, rows.weight});
 }
 
 void add_experts(const LayerRun& run, const LayerWeights& weights, const ExpertsInput& input) {

@@ -50,49 +50,54 @@ float scale_of(const ModelConfig& c) {
                                : 1.0f / std::sqrt(static_cast<float>(c.head_dim));
 }
 
-/// workspace.attended from workspace.qkv; K and V go to the cache first, and are read from there.
-void attend(const LayerRun& run, const KvCache& cache, int64_t layer, const RowsView& rows) {
+/// workspace.attended from workspace.qkv, for the product with `out`. K and V go to the cache
+/// first, and are read from there.
+ProductInputs attend(const LayerRun& run, const Linear& out, const LayerPlace& at) {
   const ModelConfig& c = run.config;
+  const RowsView& rows = at.rows;
   const float* q = run.workspace.qkv;
   const float* k = q + c.heads * c.head_dim;
   run.ops.kv_write(run.context, {.k = k,
                                  .v = k + c.kv_heads * c.head_dim,
                                  .stride = c.qkv_rows(),
                                  .ranges = rows.ranges,
-                                 .cache = &cache});
-  const auto index = static_cast<size_t>(layer);
+                                 .cache = &at.cache});
+  const auto index = static_cast<size_t>(at.layer);
+  const ProductInputs y = inputs_at(run, run.workspace.attended, rows.count, {&out});
   run.ops.attention(run.context, {.q = q,
                                   .q_stride = c.qkv_rows(),
                                   .ranges = rows.ranges,
-                                  .cache = &cache,
+                                  .cache = &at.cache,
                                   .heads = c.heads,
                                   .scale = scale_of(c),
                                   .window = index < c.window.size() ? c.window[index] : 0,
                                   .alibi_slopes = run.workspace.alibi,
-                                  .y = run.workspace.attended,
-                                  .soft_cap = c.attention_soft_cap});
+                                  .y = y.rows,
+                                  .soft_cap = c.attention_soft_cap,
+                                  .rounded = y.rounded()});
+  return y;
 }
 
 /// workspace.projected = attention of x [tokens, hidden].
 void attention_part(const LayerRun& run, const LayerWeights& weights, const LayerPlace& at,
-                    const float* x) {
+                    const ProductInputs& x) {
   Workspace& w = run.workspace;
   const int64_t tokens = at.rows.count;
   linear(run, weights.qkv, {at.layer, Product::kQkv, x, tokens, w.qkv});
   if (run.config.qk_norm) norm_heads(run, weights, tokens);
   if (run.config.position == PositionKind::kRope) rotate(run, at.rows);
-  attend(run, at.cache, at.layer, at.rows);
-  linear(run, weights.out, {at.layer, Product::kOut, w.attended, tokens, w.projected});
+  const ProductInputs attended = attend(run, weights.out, at);
+  linear(run, weights.out, {at.layer, Product::kOut, attended, tokens, w.projected});
 }
 
 /// workspace.projected = feed-forward of x [tokens, hidden]; not for experts.
 void feed_forward_part(const LayerRun& run, const LayerWeights& weights, const LayerPlace& at,
-                       const float* x) {
+                       const ProductInputs& x) {
   Workspace& w = run.workspace;
   const int64_t tokens = at.rows.count;
   linear(run, weights.up, {at.layer, Product::kUp, x, tokens, w.up});
-  activate(run, tokens);
-  linear(run, weights.down, {at.layer, Product::kDown, w.gated, tokens, w.projected});
+  const ProductInputs activated = activate(run, tokens, weights.down);
+  linear(run, weights.down, {at.layer, Product::kDown, activated, tokens, w.projected});
 }
 
 /// x + part(norm(x)) for both parts in turn; with norms of what the parts give if there are such.
@@ -102,12 +107,15 @@ void layer_with_norms_before(const LayerRun& run, const LayerWeights& weights,
   const int64_t tokens = at.rows.count;
   const bool both = run.config.norm_place == NormPlace::kBoth;
   const NormRows given{.x = w.projected, .add = nullptr, .y = w.projected, .count = tokens};
-  norm(run, weights.input_norm, {.x = w.hidden, .add = nullptr, .y = w.normed, .count = tokens});
-  attention_part(run, weights, at, w.normed);
+  const NormRows first{.x = w.hidden, .add = nullptr, .y = w.normed, .count = tokens};
+  const NormRows second{.x = w.hidden, .add = w.projected, .y = w.normed, .count = tokens};
+  attention_part(run, weights, at, norm_for(run, {&weights.qkv}, weights.input_norm, first));
   if (both) norm(run, weights.attention_norm, given);
-  norm(run, weights.post_norm, {.x = w.hidden, .add = w.projected, .y = w.normed, .count = tokens});
-  if (run.config.experts > 0) return add_experts(run, weights, {at.layer, w.normed, tokens});
-  feed_forward_part(run, weights, at, w.normed);
+  if (run.config.experts > 0) {
+    norm(run, weights.post_norm, second);
+    return add_experts(run, weights, {at.layer, w.normed, tokens});
+  }
+  feed_forward_part(run, weights, at, norm_for(run, {&weights.up}, weights.post_norm, second));
   if (both) norm(run, weights.feed_forward_norm, given);
   add_part(run, tokens);
 }
@@ -117,9 +125,9 @@ void layer_with_norms_after(const LayerRun& run, const LayerWeights& weights,
                             const LayerPlace& at) {
   Workspace& w = run.workspace;
   const NormRows sum{.x = w.hidden, .add = w.projected, .y = w.hidden, .count = at.rows.count};
-  attention_part(run, weights, at, w.hidden);
+  attention_part(run, weights, at, {w.hidden});
   norm(run, weights.input_norm, sum);
-  feed_forward_part(run, weights, at, w.hidden);
+  feed_forward_part(run, weights, at, {w.hidden});
   norm(run, weights.post_norm, sum);
 }
 
@@ -128,11 +136,13 @@ void parallel_layer(const LayerRun& run, const LayerWeights& weights, const Laye
   Workspace& w = run.workspace;
   const int64_t tokens = at.rows.count;
   const NormRows rows{.x = w.hidden, .add = nullptr, .y = w.normed, .count = tokens};
-  norm(run, weights.input_norm, rows);
-  attention_part(run, weights, at, w.normed);
-  if (!run.config.shared_norm) norm(run, weights.post_norm, rows);
+  const bool shared = run.config.shared_norm;
+  ProductInputs x = shared ? norm_for(run, {&weights.qkv, &weights.up}, weights.input_norm, rows)
+                           : norm_for(run, {&weights.qkv}, weights.input_norm, rows);
+  attention_part(run, weights, at, x);
+  if (!shared) x = norm_for(run, {&weights.up}, weights.post_norm, rows);
   add_part(run, tokens);
-  feed_forward_part(run, weights, at, w.normed);
+  feed_forward_part(run, weights, at, x);
   add_part(run, tokens);
 }
 

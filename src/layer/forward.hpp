@@ -64,7 +64,8 @@ struct Routes {
   std::vector<int32_t> on_host{};  ///< [experts + 1] the same in host memory
 };
 
-/// Buffers that all layers of a stage share, allocated once: exactly workspace_bytes().
+/// Buffers that all layers of a stage share, allocated once: exactly workspace_bytes(). `normed`,
+/// `attended` and `gated` have rounded rows at their begin where their product takes such.
 struct Workspace {
   Workspace(const ModelConfig& config, const Sizes& sizes, bool first, bool last, Backend& backend);
   Buffer memory;

@@ -1,5 +1,7 @@
 #include "layer/layer_parts.hpp"
 
+#include <algorithm>
+
 namespace llmpq {
 namespace {
 
@@ -7,9 +9,20 @@ const float* values_or_null(const Buffer& buffer) {
   return buffer.empty() ? nullptr : buffer.as<float>();
 }
 
-}  // namespace
+LinearArgs product_of(const LayerRun& run, const Linear& weights, const ProductInputs& x,
+                      int64_t tokens, float* y) {
+  return {.x = x.rows,
+          .w = &weights.matrix,
+          .bias = values_or_null(weights.bias),
+          .activation = run.activation,
+          .tokens = tokens,
+          .y = y,
+          .y_stride = weights.matrix.n,
+          .rounded = x.rounded()};
+}
 
-void norm(const LayerRun& run, const Norm& weights, const NormRows& rows) {
+void norm_to(const LayerRun& run, const Norm& weights, const NormRows& rows,
+             const RoundedRows& rounded) {
   run.ops.norm(run.context, {.kind = run.config.norm,
                              .x = rows.x,
                              .add = rows.add,
@@ -18,7 +31,33 @@ void norm(const LayerRun& run, const Norm& weights, const NormRows& rows) {
                              .eps = run.config.norm_eps,
                              .tokens = rows.count,
                              .hidden = run.config.hidden,
-                             .y = rows.y});
+                             .y = rows.y,
+                             .rounded = rounded});
+}
+
+}  // namespace
+
+/// An observer sees inputs before any rounding.
+ProductInputs inputs_at(const LayerRun& run, float* rows, int64_t tokens, Products products) {
+  if (run.observer) return {rows};
+  const auto type_for = [&](const Linear* weights) {
+    return run.ops.input_type(run.context, product_of(run, *weights, {rows}, tokens, nullptr));
+  };
+  const DType type = type_for(*products.begin());
+  const bool all =
+      std::all_of(products.begin(), products.end(), [&](auto* w) { return type_for(w) == type; });
+  return {rows, all ? type : DType::kF32};
+}
+
+void norm(const LayerRun& run, const Norm& weights, const NormRows& rows) {
+  norm_to(run, weights, rows, {});
+}
+
+ProductInputs norm_for(const LayerRun& run, Products products, const Norm& weights,
+                       const NormRows& rows) {
+  const ProductInputs y = inputs_at(run, rows.y, rows.count, products);
+  norm_to(run, weights, rows, y.rounded());
+  return y;
 }
 
 void linear(const LayerRun& run, const Linear& weights, const float* x, int64_t tokens, float* y,
@@ -33,20 +72,26 @@ void linear(const LayerRun& run, const Linear& weights, const float* x, int64_t 
 }
 
 void linear(const LayerRun& run, const Linear& weights, const LayerProduct& p) {
-  linear(run, weights, p.x, p.tokens, p.y, run.activation);
+  run.ops.linear(run.context, product_of(run, weights, p.x, p.tokens, p.y));
   if (!run.observer) return;
   const Matrix& matrix = weights.matrix;
-  run.observer->see_product(run.context, {p.layer, p.product, p.tokens, p.x, matrix.k, p.y,
+  run.observer->see_product(run.context, {p.layer, p.product, p.tokens, p.x.rows, matrix.k, p.y,
                                           matrix.n, p.expert, p.weight});
 }
 
-void activate(const LayerRun& run, int64_t tokens) {
+/// One that is not gated works in place, where f32 rows must not be overwritten by shorter ones.
+ProductInputs activate(const LayerRun& run, int64_t tokens, const Linear& down) {
+  float* const y = run.workspace.gated;
+  const ProductInputs inputs =
+      run.config.gated ? inputs_at(run, y, tokens, {&down}) : ProductInputs{y};
   run.ops.activation(run.context, {.kind = run.config.activation,
                                    .gated = run.config.gated,
                                    .x = run.workspace.up,
                                    .tokens = tokens,
                                    .width = run.config.ffn,
-                                   .y = run.workspace.gated});
+                                   .y = y,
+                                   .rounded = inputs.rounded()});
+  return inputs;
 }
 
 void add_part(const LayerRun& run, int64_t tokens) {

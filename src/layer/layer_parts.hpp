@@ -2,6 +2,8 @@
 // step. For forward.cpp, forward_ends.cpp and experts.cpp.
 #pragma once
 
+#include <initializer_list>
+
 #include "layer/forward.hpp"
 
 namespace llmpq {
@@ -15,6 +17,24 @@ struct NormRows {
 };
 void norm(const LayerRun& run, const Norm& weights, const NormRows& rows);
 
+/// Rows that only matrix products read: f32, or rounded ones at the begin of that memory.
+struct ProductInputs {
+  float* rows;
+  DType type = DType::kF32;
+  /// For the operation that makes them, and for the product.
+  RoundedRows rounded() const {
+    return type == DType::kF32 ? RoundedRows{} : RoundedRows{type, rows};
+  }
+};
+/// How rows that go into these products are to be left there: rounded if all of them take them so
+/// (Ops::input_type) and nobody looks on.
+using Products = std::initializer_list<const Linear*>;
+ProductInputs inputs_at(const LayerRun& run, float* rows, int64_t tokens, Products products);
+
+/// norm() whose y goes into these products alone.
+ProductInputs norm_for(const LayerRun& run, Products products, const Norm& weights,
+                       const NormRows& rows);
+
 /// y [tokens, n] = x [tokens, k] times the matrix, both contiguous.
 void linear(const LayerRun& run, const Linear& weights, const float* x, int64_t tokens, float* y,
             ActivationType activation);
@@ -23,7 +43,7 @@ void linear(const LayerRun& run, const Linear& weights, const float* x, int64_t 
 struct LayerProduct {
   int64_t layer;
   Product product;
-  const float* x;
+  ProductInputs x;
   int64_t tokens;
   float* y;
   int64_t expert = 0;             ///< as ProductRun has it
@@ -31,8 +51,8 @@ struct LayerProduct {
 };
 void linear(const LayerRun& run, const Linear& weights, const LayerProduct& product);
 
-/// workspace.gated from workspace.up
-void activate(const LayerRun& run, int64_t tokens);
+/// workspace.gated from workspace.up, for the product with `down`.
+ProductInputs activate(const LayerRun& run, int64_t tokens, const Linear& down);
 
 /// hidden += projected
 void add_part(const LayerRun& run, int64_t tokens);

@@ -131,8 +131,13 @@ LayerBench::LayerBench(const ModelConfig& config, const Setup& setup, Backend& b
   for (size_t i = 0; i < hidden_.size(); ++i) hidden_[i] = values[i % kPattern];
 }
 
+/// Numbers whose halves are numbers of that size too, read as bf16; as f16 they are finite.
 void LayerBench::fill(float* to, int64_t count) {
-  const std::vector<float> values = pattern();
+  std::vector<float> values = pattern();
+  for (float& value : values) {
+    const uint32_t high = std::bit_cast<uint32_t>(value) >> 16;
+    value = std::bit_cast<float>(high << 16 | high);
+  }
   llmpq::fill(backend_, *context_, reinterpret_cast<std::byte*>(to), count * int64_t{sizeof(float)},
               std::as_bytes(std::span(values)));
 }

@@ -78,13 +78,16 @@ class ProductBench {
   }
 
   void queue(const TimedProduct& product, const Matrix& w, int64_t rows) {
-    backend_.ops().linear(context_, {.x = product.x,
-                                     .w = &w,
-                                     .bias = nullptr,
-                                     .activation = setup_.activation,
-                                     .tokens = rows,
-                                     .y = product.y,
-                                     .y_stride = w.n});
+    LinearArgs args{.x = product.x,
+                    .w = &w,
+                    .bias = nullptr,
+                    .activation = setup_.activation,
+                    .tokens = rows,
+                    .y = product.y,
+                    .y_stride = w.n};
+    const DType type = backend_.ops().input_type(context_, args);
+    if (type != DType::kF32) args.rounded = {type, product.x};
+    backend_.ops().linear(context_, args);
   }
 
   const std::vector<TimedProduct>& products_;

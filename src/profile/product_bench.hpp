@@ -12,10 +12,11 @@
 namespace llmpq {
 
 /// One product of a layer, in all layers at hand: their matrices are alike. x [most_rows, k] and
-/// y [most_rows, n] in device memory; what stands in y afterwards is of no meaning.
+/// y [most_rows, n] in device memory; what stands in y afterwards is of no meaning. Products that
+/// take rounded rows, as they do in a layer, read what stands in x as such.
 struct TimedProduct {
   std::vector<const Matrix*> matrices;
-  const float* x = nullptr;
+  float* x = nullptr;
   float* y = nullptr;
 };
 

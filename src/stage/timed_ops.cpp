@@ -54,6 +54,8 @@ constexpr Ops kTimed = {
     .route = timed<Name::kRoute, RouteArgs, &Ops::route>,
     .sample = timed<Name::kSample, SampleArgs, &Ops::sample>,
     .score = timed<Name::kScore, ScoreArgs, &Ops::score>,
+    .input_type = [](Context& context,
+                     const LinearArgs& args) { return watch.ops->input_type(context, args); },
 };
 
 }  // namespace

@@ -112,10 +112,14 @@ cudaError_t cudaFreeHost(void* data) {
 
 cudaError_t cudaMemset(void* data, int value, size_t bytes) {
   const std::lock_guard lock(runtime_lock());
+  if (is_capturing()) return result(cudaErrorStreamCaptureUnsupported);
+  return cudaMemsetAsync(data, value, bytes, nullptr);
+}
+cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t stream) {
+  const std::lock_guard lock(runtime_lock());
   if (bytes == 0) return cudaSuccess;
   if (!on_device().hold(data, bytes)) return result(cudaErrorInvalidValue);
-  if (is_capturing()) return result(cudaErrorStreamCaptureUnsupported);
-  return enqueue(nullptr, [=] { std::memset(data, value, bytes); });
+  return enqueue(stream, [=] { std::memset(data, value, bytes); });
 }
 
 /// Pageable memory of the host is read before the call returns, and has been written when it does.

@@ -88,6 +88,7 @@ cudaError_t cudaMallocHost(T** data, size_t bytes) {
   return cudaHostAlloc(reinterpret_cast<void**>(data), bytes, cudaHostAllocDefault);
 }
 cudaError_t cudaMemset(void* data, int value, size_t bytes);
+cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t stream);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);
 

@@ -89,6 +89,28 @@ TEST_P(GpuModels, EachTypeOfInputsAndOfTheCacheIsTheCpus) {
         << "a cache of type " << static_cast<int>(type);
 }
 
+class Silent final : public LayerObserver {
+ public:
+  void see_product(Context&, const ProductRun&) override {}
+  void see_hidden(Context&, int64_t, const float*, int64_t, int64_t) override {}
+};
+
+/// Where somebody looks on, products round their inputs themselves.
+TEST_P(GpuModels, InputsRoundedByTheOperationBeforeChangeNoBit) {
+  Silent observer;
+  for (const Format format : {Format::kW8, Format::kW4, Format::kW3}) {
+    RunnerSetup setup{
+        .format = format, .kv_type = DType::kBf16, .activation = ActivationType::kBf16};
+    Runner run = on_gpu(setup);
+    setup.observer = &observer;
+    Runner watched = on_gpu(setup);
+    const auto& prompt = expected.prompts[0];
+    EXPECT_EQ(run.prefill(0, prompt, kChunk), watched.prefill(0, prompt, kChunk));
+    const Runner::Part next{0, static_cast<int32_t>(prompt.size()), {prompt[0]}};
+    EXPECT_EQ(run.step({next}), watched.step({next})) << name(format);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Fixtures, GpuModels, ::testing::ValuesIn(parity_fixture_names()),
                          [](const auto& test) { return test.param; });
 
