@@ -171,6 +171,24 @@ __device__ inline void let_next_kernel_start() {
 #endif
 }
 
+/// Whether blocks may be launched as clusters; where not, a block is alone.
+__device__ constexpr bool has_clusters() {
+#if __CUDA_ARCH__ >= 900
+  return true;
+#else
+  return false;
+#endif
+}
+/// A barrier of all threads of a cluster, by which they see each other's memory.
+__device__ inline void cluster_sync() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "barrier.cluster.arrive.release.aligned;\n"
+      "barrier.cluster.wait.acquire.aligned;" ::
+          : "memory");
+#endif
+}
+
 /// Adds 1 to a counter in global memory, which goes from `last` to 0, and returns what it was.
 /// What was written before by this thread, or seen by it, is seen by who counts later.
 __device__ inline unsigned count_up_to(unsigned* counter, unsigned last) {

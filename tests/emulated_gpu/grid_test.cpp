@@ -54,6 +54,21 @@ TEST(EmulatedGrid, AChainOfKernels) {
   EXPECT_EQ(values, (std::vector<int>{1, 2, 4, 8, 16, 32}));
 }
 
+TEST(EmulatedGrid, BlocksOfAClusterHaveTheirOwnStaticVariables) {
+  Launch cluster = two_blocks(false, [] {
+    __shared__ unsigned value;
+    if (threadIdx.x == 0) value = 7 + blockIdx.x;
+    cuda::cluster_sync();
+    EXPECT_EQ(value, 7 + blockIdx.x);
+    cuda::cluster_sync();
+    if (threadIdx.x == blockIdx.x) value += 10;
+    cuda::cluster_sync();
+    EXPECT_EQ(value, 17 + blockIdx.x);
+  });
+  cluster.cluster_blocks = 2;
+  run_grid(cluster);
+}
+
 TEST(EmulatedGridDeathTest, AnotherKernelComesInBetween) {
   const Launch one = two_blocks(true, [] { cuda::wait_for_kernel_before(); }), other = one;
   EXPECT_DEATH(

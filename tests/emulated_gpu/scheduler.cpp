@@ -80,6 +80,7 @@ Worker* take_worker();
 
 void run_now(Thread& thread) {
   running = &thread;
+  choose_static_memory(thread.block->rank);
   threadIdx = thread.index;
   blockIdx = thread.block->index;
 }

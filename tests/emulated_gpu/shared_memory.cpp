@@ -72,6 +72,17 @@ struct DynamicMemory {
 };
 DynamicMemory dynamic;
 
+/// Static variables of the cluster's blocks but for `chosen`, whose are where they belong.
+struct OtherStatics {
+  std::vector<std::byte> of[kMostClusterBlocks];
+  uint32_t chosen = 0;
+};
+OtherStatics statics;
+
+std::byte* static_of(uint32_t rank) {
+  return rank == statics.chosen ? static_begin() : statics.of[rank].data();
+}
+
 /// 0xFF without AddressSanitizer's looking at it.
 __attribute__((no_sanitize("address"))) void forget(std::byte* begin, size_t bytes) {
   std::fill_n(begin, bytes, std::byte{kNeverWritten});
@@ -93,6 +104,9 @@ std::byte* buffer(uint32_t block) {
 
 void open_shared_memory(uint32_t blocks, size_t dynamic_bytes) {
   forget(static_begin(), static_memory().bytes);
+  statics.chosen = 0;
+  for (uint32_t block = 1; block < blocks; ++block)
+    statics.of[block].assign(static_memory().bytes, std::byte{kNeverWritten});
   dynamic.blocks = blocks;
   dynamic.bytes = dynamic_bytes;
   for (uint32_t block = 0; block < blocks; ++block) {
@@ -101,6 +115,15 @@ void open_shared_memory(uint32_t blocks, size_t dynamic_bytes) {
     ASAN_POISON_MEMORY_REGION(buffer(block) + dynamic_bytes,
                               kMostDynamicBytes + 1024 - dynamic_bytes);
   }
+}
+
+void choose_static_memory(uint32_t rank) {
+  if (rank == statics.chosen) return;
+  std::byte* const begin = static_begin();
+  const size_t bytes = static_memory().bytes;
+  statics.of[statics.chosen].assign(begin, begin + bytes);
+  std::copy_n(statics.of[rank].data(), bytes, begin);
+  statics.chosen = rank;
 }
 
 void check_block_memory(uint32_t rank) { check_no_work_left(buffer(rank), dynamic.bytes); }
@@ -112,8 +135,6 @@ void close_shared_memory() {
     if (!never_written(begin + dynamic.bytes, kGuardBytes))
       fail("the kernel has written behind its %zu bytes of dynamic shared memory", dynamic.bytes);
   }
-  if (dynamic.blocks > 1 && !never_written(static_begin(), static_memory().bytes))
-    fail("a kernel of a cluster has static __shared__ variables, of which there is one set here");
   dynamic.blocks = 0;
 }
 
@@ -122,7 +143,9 @@ SharedMemory put_away_shared_memory() {
   std::swap(memory.dynamic, dynamic.buffers);
   memory.blocks = std::exchange(dynamic.blocks, 0);
   memory.dynamic_bytes = dynamic.bytes;
-  memory.statics.assign(static_begin(), static_begin() + static_memory().bytes);
+  choose_static_memory(0);
+  std::swap(memory.statics, statics.of);
+  memory.statics[0].assign(static_begin(), static_begin() + static_memory().bytes);
   return memory;
 }
 
@@ -133,7 +156,9 @@ void take_back_shared_memory(const SharedMemory& memory) {
   }
   dynamic.blocks = memory.blocks;
   dynamic.bytes = memory.dynamic_bytes;
-  std::copy(memory.statics.begin(), memory.statics.end(), static_begin());
+  std::copy(std::begin(memory.statics), std::end(memory.statics), std::begin(statics.of));
+  statics.chosen = 0;
+  std::copy(memory.statics[0].begin(), memory.statics[0].end(), static_begin());
 }
 
 std::byte* dynamic_shared() { return buffer(cluster_rank()); }
@@ -161,7 +186,7 @@ void* shared_memory(uint32_t address, size_t bytes) {
   if (offset < begin || offset - begin + bytes > size)
     fail("shared address %#x: %zu bytes there are outside the block's shared memory", address,
          bytes);
-  return (is_static ? static_begin() : buffer(rank)) + (offset - begin);
+  return (is_static ? static_of(rank) : buffer(rank)) + (offset - begin);
 }
 
 uint32_t address_in_block(uint32_t address, uint32_t rank) {

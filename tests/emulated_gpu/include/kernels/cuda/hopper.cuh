@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <source_location>
 
 #include "kernels/cuda/instructions.cuh"
 #include "warpgroup_products.hpp"
@@ -34,9 +33,6 @@ inline void copy_bulk_to_all(uint32_t to, const void* from, uint32_t bytes, uint
 }
 
 inline uint32_t cluster_rank() { return emulated::cluster_rank(); }
-inline void cluster_sync(std::source_location where = std::source_location::current()) {
-  emulated::cluster_barrier(where);
-}
 
 template <int kRegisters>
 void give_registers() {

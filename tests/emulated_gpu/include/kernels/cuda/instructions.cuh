@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
 #include <type_traits>
 
 #include "async_copies.hpp"
@@ -135,6 +136,11 @@ inline void wait_for_kernel_before() {
 }
 /// Whatever may start early has done so (grid.hpp).
 inline void let_next_kernel_start() {}
+
+constexpr bool has_clusters() { return __CUDA_ARCH__ >= 900; }
+inline void cluster_sync(std::source_location where = std::source_location::current()) {
+  emulated::cluster_barrier(where);
+}
 
 /// Threads run one at a time and see each other's memory as it is.
 inline unsigned count_up_to(unsigned* counter, unsigned last) { return atomicInc(counter, last); }
