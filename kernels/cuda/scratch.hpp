@@ -48,9 +48,17 @@ constexpr int64_t linear_scratch_bytes(int64_t tokens, int64_t k, int64_t nk, bo
   return rounded_part((tokens + 7) / 8 * 8 * row) + linear_piece_bytes(k, nk, exact);
 }
 
-/// Sampling: a working copy of the logits.
+/// Blocks that work on a row of logits at most, and on all rows where several work on each.
+inline constexpr int64_t kMostTeam = 8, kMostTeamBlocks = 512;
+/// What a block leaves for the others of its row: a number, and the bins of a histogram.
+inline constexpr int kBins = 2048, kTeamNumbers = 1 + kBins;
+constexpr int64_t team_bytes(int64_t rows) {
+  return rounded_part(std::min(rows * kMostTeam, kMostTeamBlocks) * 2 * kTeamNumbers * 8);
+}
+
+/// Sampling: a working copy of the logits, and what teams of blocks need.
 constexpr int64_t sample_scratch_bytes(int64_t rows, int64_t vocab) {
-  return rounded_part(rows * vocab * 4);
+  return rounded_part(rows * vocab * 4) + team_bytes(rows);
 }
 
 }  // namespace llmpq::cuda

@@ -1,5 +1,6 @@
-// The largest values of a row without sorting it, by a block: a twin of kernels/cpu/select.hpp.
-// Sums are integers, so the answer is the CPU's whatever the order of the threads.
+// The largest values of a row without sorting it, by a team of blocks: a twin of
+// kernels/cpu/select.hpp. Sums are integers, so the answer is the CPU's whatever the order of the
+// threads.
 #pragma once
 
 #include "kernels/cuda/logits.cuh"
@@ -12,8 +13,6 @@ struct Cut {
   uint64_t ties = ~uint64_t{0};
   bool splits_ties = false;  ///< not all that are equal to the key are kept
 };
-
-inline constexpr int kBins = 2048;
 
 /// 64-bit sums in shared memory, made of 32-bit atomics, which are native there.
 struct Histogram {
@@ -33,6 +32,16 @@ struct Histogram {
   }
   __device__ uint64_t sum(int bin) const {
     return static_cast<uint64_t>(high[bin]) << 32 | low[bin];
+  }
+  /// Each block's becomes that of all.
+  __device__ void add_up(RowTeam& team) {
+    if (team.blocks == 1) return;
+    team.add_up_bins([&](int bin) { return sum(bin); },
+                     [&](int bin, uint64_t total) {
+                       low[bin] = static_cast<uint32_t>(total);
+                       high[bin] = static_cast<uint32_t>(total >> 32);
+                     });
+    __syncthreads();
   }
 };
 
@@ -91,7 +100,7 @@ __device__ inline ReachedBin find_bin(const Histogram& sums, uint64_t wanted) {
 /// Three digits of 11, 11 and 10 bits, the highest first, as on the CPU. Every thread calls it and
 /// gets the cut. measure(value): how much of `wanted` it is.
 template <int n, typename Measure>
-__device__ Cut find_cut(const float* values, int vocab, uint64_t wanted, Measure measure) {
+__device__ Cut find_cut(const TeamRow& row, uint64_t wanted, Measure measure) {
   Histogram& sums = shared_histogram();
   uint32_t found = 0, known = 0;  // the key's digits so far, and the mask of their bits
   ReachedBin reached;
@@ -102,12 +111,13 @@ __device__ Cut find_cut(const float* values, int vocab, uint64_t wanted, Measure
     sums.clear();
     __syncthreads();
     PendingSum pending;
-    for_each<n>(values, vocab, [&](float value, int) {
+    for_each<n>(row, [&](float value, int) {
       const uint32_t key = order_key(value);
       if ((key & known) == found) pending.add(sums, key >> shift & digit_mask, measure(value));
     });
     pending.flush(sums);
     __syncthreads();
+    sums.add_up(row.team);
     reached = find_bin(sums, wanted);
     if (reached.bin < 0) return {};
     wanted = reached.left;
@@ -121,31 +131,30 @@ __device__ Cut find_cut(const float* values, int vocab, uint64_t wanted, Measure
 
 /// The cut that keeps the `count` largest values (all if there are fewer). count >= 1.
 template <int n>
-__device__ Cut cut_by_count(const float* values, int vocab, int count) {
-  if (count >= vocab) return {};
-  return find_cut<n>(values, vocab, static_cast<uint64_t>(count),
-                     [](float) { return uint64_t{1}; });
+__device__ Cut cut_by_count(const TeamRow& row, int count) {
+  if (count >= row.vocab) return {};
+  return find_cut<n>(row, static_cast<uint64_t>(count), [](float) { return uint64_t{1}; });
 }
 
 /// The cut that keeps the fewest largest weights whose masses reach `wanted`. wanted >= 1.
 template <int n>
-__device__ Cut cut_by_mass(const float* weights, int vocab, uint64_t wanted) {
-  return find_cut<n>(weights, vocab, wanted, [](float weight) { return mass(weight); });
+__device__ Cut cut_by_mass(const TeamRow& weights, uint64_t wanted) {
+  return find_cut<n>(weights, wanted, [](float weight) { return mass(weight); });
 }
 
 /// How many values equal to the key lie in the runs of earlier warps.
 template <int n>
-__device__ uint64_t ties_before_warp(uint32_t key, const float* values, int vocab) {
+__device__ uint64_t ties_before_warp(uint32_t key, const TeamRow& row) {
   uint64_t mine = 0, total;
-  for_each<n>(values, vocab, [&](float value, int) { mine += order_key(value) == key ? 1 : 0; });
-  return sum_before_warp(reduce_warp(mine, Sum{}), &total);
+  for_each<n>(row, [&](float value, int) { mine += order_key(value) == key ? 1 : 0; });
+  return row.team.sum_before_warp(reduce_warp(mine, Sum{}), &total);
 }
 
 /// visit(pack, id of its first, bits of those of the pack that the cut keeps).
 template <int n, typename Visit>
-__device__ void for_each_cut(const Cut& cut, const float* values, int vocab, Visit visit) {
-  uint64_t ties = cut.splits_ties ? ties_before_warp<n>(cut.key, values, vocab) : 0;
-  for_each_pack<n>(values, vocab, [&](const Floats<n>& pack, int id, bool there) {
+__device__ void for_each_cut(const Cut& cut, const TeamRow& row, Visit visit) {
+  uint64_t ties = cut.splits_ties ? ties_before_warp<n>(cut.key, row) : 0;
+  for_each_pack<n>(row, [&](const Floats<n>& pack, int id, bool there) {
     unsigned above = 0, equal = 0;
 #pragma unroll
     for (int k = 0; k < n; ++k) {

@@ -94,6 +94,32 @@ TEST_F(GpuSampleTest, TiesAreSplitByTheId) {
   }
 }
 
+/// So few rows of so many ids that several blocks work on each: random wishes, a mask that leaves
+/// nothing, and ties that are split.
+TEST_F(GpuSampleTest, FewRowsOfLargeVocabulariesAreTheCpus) {
+  for (const auto& [vocab, rows] : {std::pair<int64_t, int64_t>{16384, 3}, {32001, 2}, {66000, 1}})
+    for (const int64_t top : {0, 20}) {
+      Random random(static_cast<uint64_t>(vocab + top));
+      for (int i = 0; i < 4; ++i) {
+        SampleCase wanted = random_case(random, rows, vocab, top);
+        SampleRow& row = wanted.rows.back();
+        if (i == 1) {
+          row.masked_begin = static_cast<int32_t>(wanted.masked.size());
+          for (int32_t token = 0; token < vocab; ++token) wanted.masked.push_back(token);
+          row.masked_end = static_cast<int32_t>(wanted.masked.size());
+        }
+        if (i == 2) {
+          row.temperature = 1;
+          row.top_p = 0.4f;
+          row.top_k = static_cast<int32_t>(vocab / 3);
+          for (int64_t at = (rows - 1) * vocab; at < rows * vocab; ++at)
+            wanted.logits[at] = static_cast<float>(random.below(2));
+        }
+        expect_twins(wanted, "vocab " + std::to_string(vocab) + ", " + std::to_string(i));
+      }
+    }
+}
+
 TEST_F(GpuSampleTest, ScoresAreTheCpus) {
   for (const int64_t vocab : {1, 7, 1000, 1003, 128256}) {
     const int64_t rows = 100;
