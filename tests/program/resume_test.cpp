@@ -85,11 +85,10 @@ TEST_F(Resume, PlansWithTheProfileThatItBeganWith) {
   const Flags profile{
       "--profile-cache", scratch_.path("cache"), "--profile-seconds", "0.3", "--isa", "plain"};
   start_and_kill(profile);
-  const ProgramRun gone_on = run(profile);
-  ASSERT_EQ(gone_on.exit_code, 0) << gone_on.err;
-  EXPECT_THAT(gone_on.err, HasSubstr("going on with"));
-  EXPECT_THAT(gone_on.err, HasSubstr("plans that were simulated"));
-  EXPECT_THAT(gone_on.err, testing::Not(HasSubstr("was measured in")));
+  RunningProgram going_on(job(profile), 2);
+  ASSERT_TRUE(going_on.says("going on with")) << going_on.err();
+  ASSERT_TRUE(going_on.says("plans that were simulated")) << going_on.err();
+  EXPECT_THAT(going_on.kill_all().err, testing::Not(HasSubstr("was measured in")));
 }
 
 TEST_F(Resume, ACompleteOutputOfAnotherJobStaysAndIsToldApart) {
