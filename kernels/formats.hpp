@@ -42,6 +42,10 @@ inline constexpr std::array<FormatInfo, 5> kFormats{{
 constexpr const FormatInfo& info(Format format) { return kFormats[static_cast<size_t>(format)]; }
 constexpr std::string_view name(Format format) { return info(format).name; }
 constexpr bool is_16bit(Format format) { return info(format).bits == 16; }
+/// Whether a device multiplies by weights as they are, not converted at every use. 0 is a CPU.
+constexpr bool multiplies(int compute_capability, Format format) {
+  return compute_capability == 0 || compute_capability >= info(format).min_compute_capability;
+}
 
 /// The format of that name, or nothing.
 constexpr std::optional<Format> parse_format(std::string_view text) {

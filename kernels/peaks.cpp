@@ -96,9 +96,7 @@ double copy_gbps(Backend& backend, Context& context, const OperationSizes& sizes
 
 double product_gflops(Backend& backend, Context& context, const OperationSizes& sizes) {
   const int64_t size = sizes.product;
-  const bool has_bf16 =
-      backend.kind() == BackendKind::kCpu ||
-      backend.device().compute_capability >= info(Format::kBf16).min_compute_capability;
+  const bool has_bf16 = multiplies(backend.device().compute_capability, Format::kBf16);
   const std::vector<float> values = random_numbers(size * size);
   Matrix w;
   w.format = has_bf16 ? Format::kBf16 : Format::kF16;

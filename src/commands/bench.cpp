@@ -262,9 +262,7 @@ void print(const Job& job, const BenchReport& report) {
 int run_bench(const Job& job) {
   set_log_level(job.log_level);
   const Mpi mpi;
-  mpi.agreed([&] {
-    if (mpi.rank() == 0) check_places(job, Command::kBench);
-  });
+  check_places(mpi, job, Command::kBench);
   const Job timed = timed_job(job);
   Input input = load_input(mpi, timed);
   std::vector<RequestLength> lengths;

@@ -110,8 +110,7 @@ Made make_or_change_plan(Job job, const Input& input, const Machines& machines,
 void tell_of_old_gpus(const Input& input, const Machines& machines) {
   const Format own = format_16bit(input.checkpoint->config());
   for (const RankReport& rank : machines.inventory) {
-    if (rank.compute_capability == 0) continue;
-    if (rank.compute_capability >= info(own).min_compute_capability) continue;
+    if (multiplies(rank.compute_capability, own)) continue;
     return log_info(
         "16 bit means f16 in this job, for weights of {}: rank {} computes on {}, "
         "which has no products of {}",

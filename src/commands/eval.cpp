@@ -37,9 +37,7 @@ void read_work(EvalWork& work) {
 int run_eval(const Job& job) {
   set_log_level(job.log_level);
   const Mpi mpi;
-  mpi.agreed([&] {
-    if (mpi.rank() == 0) check_places(job, Command::kEval);
-  });
+  check_places(mpi, job, Command::kEval);
   Input input = load_input(mpi, job);
   mpi.agreed([&] { check_reference(job, input); });
   const Machines machines = find_machines(mpi, job);
@@ -56,9 +54,7 @@ int run_eval(const Job& job) {
   Reference reference;
   if (job.divergence) reference = score_reference(work, plan);
   std::optional<Comparison> comparison;
-  if (reference.logits)
-    comparison.emplace(*reference.logits,
-                       machines.inventory.at(static_cast<size_t>(mpi.rank())).threads);
+  if (reference.logits) comparison.emplace(*reference.logits, machines.report().threads);
   const ScoringRun run{.job = job,
                        .input = input,
                        .machines = machines,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/file.hpp"
 #include "base/hash.hpp"
@@ -85,12 +86,15 @@ std::vector<std::string> changes_since(const std::string& before, RowRangeOfFile
     changes.emplace_back("another model");
   if (is_other(print.value("tokenizer", ""), [&] { return hex(tokenizer_hash(job)); }))
     changes.emplace_back("another tokenizer");
-  if (is_other(print.value("prompts", ""),
-               [&] { return hex(PromptsFile::open(job.prompts).content_hash()); }))
-    changes.emplace_back("other prompts");
-  if (is_other(rows_text(rows), [&] {
-        return rows_text(select_rows(PromptsFile::open(job.prompts).rows(), job.rows, job.shard));
+  std::optional<int64_t> prompts;  // rows, where they can be read
+  if (is_other(print.value("prompts", ""), [&] {
+        const auto file = PromptsFile::open(job.prompts);
+        prompts = file.rows();
+        return hex(file.content_hash());
       }))
+    changes.emplace_back("other prompts");
+  if (prompts && is_other(rows_text(rows),
+                          [&] { return rows_text(select_rows(*prompts, job.rows, job.shard)); }))
     changes.push_back(fmt::format("rows {} of them", rows_text(rows)));
   const auto sampling = sampling_of(job);
   for (const auto& [option, value] : sampling.items())

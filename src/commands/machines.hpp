@@ -22,6 +22,7 @@ struct Machines {
   std::vector<RankReport> inventory;  ///< of all ranks
   std::vector<Emulation> emulations;  ///< of all ranks
   const Emulation& mine() const { return emulations.at(static_cast<size_t>(rank)); }
+  const RankReport& report() const { return inventory.at(static_cast<size_t>(rank)); }
 };
 
 /// Collective. Error(kGpu): no GPU where one is asked for, or two ranks on one. Error(kUsage): an

@@ -29,4 +29,10 @@ void check_places(const Job& job, Command command) {
   }
 }
 
+void check_places(const Mpi& mpi, const Job& job, Command command) {
+  mpi.agreed([&] {
+    if (mpi.rank() == 0) check_places(job, command);
+  });
+}
+
 }  // namespace llmpq

@@ -63,9 +63,7 @@ int run_plan(const Job& given) {
   if (!given.cluster.empty()) return run_plan_cluster(given);
   set_log_level(given.log_level);
   const Mpi mpi;
-  mpi.agreed([&] {
-    if (mpi.rank() == 0) check_places(given, Command::kPlan);
-  });
+  check_places(mpi, given, Command::kPlan);
   const Input input = load_input(mpi, given);
   const Job job = with_stored_formats(mpi, given, *input.checkpoint);
   const Machines machines = find_machines(mpi, job);

@@ -15,9 +15,7 @@ namespace llmpq {
 int run_profile(const Job& job) {
   set_log_level(job.log_level);
   const Mpi mpi;
-  mpi.agreed([&] {
-    if (mpi.rank() == 0) check_places(job, Command::kProfile);
-  });
+  check_places(mpi, job, Command::kProfile);
   const Input input = load_input(mpi, job);
   const Machines machines = find_machines(mpi, job);
   const auto ranks = find_profiles(mpi, job, input, machines);

@@ -29,10 +29,6 @@ constexpr double kMemoryShare = 0.8;
 constexpr int64_t kCpuMemory = int64_t{4} << 30, kGpuMemory = int64_t{16} << 30;
 constexpr double kNoisy = 0.15;
 
-const RankReport& report_of(const Mpi& mpi, const Machines& machines) {
-  return machines.inventory.at(static_cast<size_t>(mpi.rank()));
-}
-
 /// The formats that the job may use; contexts are varied with the last one, in which attention is
 /// the largest part.
 std::vector<Format> layer_formats(const Job& job, Format format_16bit) {
@@ -58,7 +54,7 @@ GridLimits grid_limits(const Job& job, const ModelConfig& config, BackendKind ki
 MeasureSetup measure_setup(const Mpi& mpi, const Job& job, const Input& input,
                            const Machines& machines) {
   const ModelConfig& config = input.checkpoint->config();
-  const RankReport& rank = report_of(mpi, machines);
+  const RankReport& rank = machines.report();
   const auto measured = [&](Format format) {
     return MeasuredFormat{format, activation_type(job.activation_dtype, format, *machines.backend)};
   };
@@ -104,9 +100,9 @@ std::string formats_text(const std::vector<MeasuredFormat>& formats) {
   return text;
 }
 
-std::string key_text(const Mpi& mpi, const Job& job, const Input& input, const Machines& machines,
+std::string key_text(const Job& job, const Input& input, const Machines& machines,
                      const MeasureSetup& setup) {
-  const RankReport& rank = report_of(mpi, machines);
+  const RankReport& rank = machines.report();
   const Sampling& s = job.sampling;
   const ProfileKey key{
       .device = rank.device,
@@ -181,12 +177,12 @@ std::vector<RankProfile> profiles_of_file(const Mpi& mpi, const Job& job, const 
 
 // ---- measured
 
-RankProfile measure_here(const Mpi& mpi, const Input& input, const Machines& machines,
-                         const MeasureSetup& setup, Turns& turns) {
+RankProfile measure_here(const Input& input, const Machines& machines, const MeasureSetup& setup,
+                         Turns& turns) {
   const ModelConfig& config = input.checkpoint->config();
   const Measurements measured = measure(config, setup, *machines.backend, turns);
   if (turns.over()) return {};
-  const RankReport& rank = report_of(mpi, machines);
+  const RankReport& rank = machines.report();
   RankProfile result;
   result.profile = {.device = rank.device,
                     .backend = rank.backend,
@@ -253,12 +249,12 @@ void add_emulated(const Mpi& mpi, const Machines& machines,
 }
 
 /// Whether this rank takes part: its own profile is missing, or that of one which it slows.
-bool must_measure(const Mpi& mpi, const Machines& machines, const std::vector<std::string>& keys,
+bool must_measure(const Machines& machines, const std::vector<std::string>& keys,
                   const std::map<std::string, RankProfile>& kept) {
   if (!machines.mine().profile.empty()) return false;
   for (size_t i = 0; i < keys.size(); ++i)
     if (!kept.contains(keys[i]) &&
-        device_group(machines.inventory[i]) == device_group(report_of(mpi, machines)))
+        device_group(machines.inventory[i]) == device_group(machines.report()))
       return true;
   return false;
 }
@@ -272,7 +268,7 @@ std::vector<RankProfile> profiles_of_ranks(const Mpi& mpi, const Job& job, const
   mpi.agreed([&] {
     emulated = load_emulated(machines, input.checkpoint->config());
     setup = measure_setup(mpi, job, input, machines);
-    mine = key_text(mpi, job, input, machines, setup);
+    mine = key_text(job, input, machines, setup);
   });
   const std::vector<std::string> keys = mpi.all_gather(mine);
   const auto folder = job.profile_cache.empty() ? usual_cache_folder() : job.profile_cache;
@@ -288,9 +284,9 @@ std::vector<RankProfile> profiles_of_ranks(const Mpi& mpi, const Job& job, const
       log_info("measuring this model's layers on new devices, up to {} s", setup.budget_s);
     Turns turns([&](double value) { return mpi.max(value); });
     mpi.agreed([&] {
-      if (must_measure(mpi, machines, keys, kept))
-        naming_this_rank(
-            mpi, [&] { measured = to_text(measure_here(mpi, input, machines, setup, turns)); });
+      if (must_measure(machines, keys, kept))
+        naming_this_rank(mpi,
+                         [&] { measured = to_text(measure_here(input, machines, setup, turns)); });
       else
         turns.finish();
     });

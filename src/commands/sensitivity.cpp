@@ -104,9 +104,8 @@ std::vector<ByFormat> gather_omega(const Bench& bench, const Plan& plan,
         if (stage.ranks.at(0) == mpi.rank())
           mine.push_back(
               {layer,
-               omega_of(bench.job.indicator,
-                        {*bench.input.checkpoint, layer, observer.of(layer),
-                         bench.machines.inventory.at(static_cast<size_t>(mpi.rank())).threads}),
+               omega_of(bench.job.indicator, {*bench.input.checkpoint, layer, observer.of(layer),
+                                              bench.machines.report().threads}),
                unseen_experts(observer.of(layer), config.experts)});
   });
   std::vector<ByFormat> omega(static_cast<size_t>(config.layers));
@@ -201,9 +200,7 @@ void print_table(const Sensitivity& found, double perplexity) {
 int run_sensitivity(const Job& job) {
   set_log_level(job.log_level);
   const Mpi mpi;
-  mpi.agreed([&] {
-    if (mpi.rank() == 0) check_places(job, Command::kSensitivity);
-  });
+  check_places(mpi, job, Command::kSensitivity);
   Input input = load_input(mpi, job);
   std::vector<ScoreWindow> windows;
   mpi.agreed([&] {

@@ -55,10 +55,6 @@ StageSetup stage_setup(const ShareSetup& from, size_t index) {
           .before_layer = from.before_layer};
 }
 
-const RankReport& report_of(const ShareSetup& from) {
-  return from.machines.inventory.at(static_cast<size_t>(from.machines.rank));
-}
-
 /// This rank's stage with its layers; leaves `share` as it is on a rank without one.
 /// `state`: where the texts of gptq stand in front of its layers, and then behind them; or null.
 void load_stage(const Mpi& mpi, const ShareSetup& from, Share& share, CalibrationState* state) {
@@ -77,7 +73,7 @@ void load_stage(const Mpi& mpi, const ShareSetup& from, Share& share, Calibratio
     calibration.emplace(CalibrationSetup{.checkpoint = *from.input.checkpoint,
                                          .end_layer = end_of_integers(plan),
                                          .max_model_len = from.input.max_model_len,
-                                         .threads = report_of(from).threads},
+                                         .threads = from.machines.report().threads},
                         std::move(*state), backend);
     setup.calibration = &*calibration;
   }
@@ -87,7 +83,7 @@ void load_stage(const Mpi& mpi, const ShareSetup& from, Share& share, Calibratio
   malloc_trim(0);
   if (backend.kind() == BackendKind::kCpu)
     share.memory = predict_host_memory(setup, config, program_bytes, share.stage->bytes(),
-                                       report_of(from).threads);
+                                       from.machines.report().threads);
   if (share.memory.stage > 0 && mpi.rank() == 0) share.memory.driver = kDriverBytes;
   if (const auto emulated = load_emulated(from.machines, config))
     share.clock.emplace(*emulated, setup, config, backend);
@@ -132,7 +128,7 @@ Share load_share(const Mpi& mpi, const ShareSetup& setup) {
                       [&](const CalibrationState& state) {
                         check_calibration_fits(stage_setup(setup, *stage_of(plan, mpi.rank())),
                                                setup.input.checkpoint->config(), state,
-                                               report_of(setup));
+                                               setup.machines.report());
                       },
                   .load = load});
   else

@@ -84,8 +84,7 @@ bool look_alike(const TensorPlace& one, const TensorPlace& other) {
   constexpr int64_t kPlaces = 64;
   if (one.tensor->shape != other.tensor->shape || !one.tensor->type || !other.tensor->type)
     return false;
-  int64_t size = 1;
-  for (const int64_t length : one.tensor->shape) size *= length;
+  const int64_t size = (one.tensor->end - one.tensor->begin) / size_of(*one.tensor->type);
   std::array<float, 64> here, there;
   const auto count = static_cast<size_t>(std::min<int64_t>(std::ssize(here), size));
   const auto beyond = size - static_cast<int64_t>(count);

@@ -1,6 +1,7 @@
 #include "layer/layer_parts.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace llmpq {
 namespace {
@@ -9,16 +10,15 @@ const float* values_or_null(const Buffer& buffer) {
   return buffer.empty() ? nullptr : buffer.as<float>();
 }
 
-LinearArgs product_of(const LayerRun& run, const Linear& weights, const ProductInputs& x,
-                      int64_t tokens, float* y) {
-  return {.x = x.rows,
+LinearArgs product_of(const Linear& weights, const float* x, int64_t tokens, float* y,
+                      ActivationType activation) {
+  return {.x = x,
           .w = &weights.matrix,
           .bias = values_or_null(weights.bias),
-          .activation = run.activation,
+          .activation = activation,
           .tokens = tokens,
           .y = y,
-          .y_stride = weights.matrix.n,
-          .rounded = x.rounded()};
+          .y_stride = weights.matrix.n};
 }
 
 void norm_to(const LayerRun& run, const Norm& weights, const NormRows& rows,
@@ -41,11 +41,12 @@ void norm_to(const LayerRun& run, const Norm& weights, const NormRows& rows,
 ProductInputs inputs_at(const LayerRun& run, float* rows, int64_t tokens, Products products) {
   if (run.observer) return {rows};
   const auto type_for = [&](const Linear* weights) {
-    return run.ops.input_type(run.context, product_of(run, *weights, {rows}, tokens, nullptr));
+    return run.ops.input_type(run.context,
+                              product_of(*weights, rows, tokens, nullptr, run.activation));
   };
   const DType type = type_for(*products.begin());
-  const bool all =
-      std::all_of(products.begin(), products.end(), [&](auto* w) { return type_for(w) == type; });
+  const bool all = std::all_of(std::next(products.begin()), products.end(),
+                               [&](auto* w) { return type_for(w) == type; });
   return {rows, all ? type : DType::kF32};
 }
 
@@ -62,17 +63,13 @@ ProductInputs norm_for(const LayerRun& run, Products products, const Norm& weigh
 
 void linear(const LayerRun& run, const Linear& weights, const float* x, int64_t tokens, float* y,
             ActivationType activation) {
-  run.ops.linear(run.context, {.x = x,
-                               .w = &weights.matrix,
-                               .bias = values_or_null(weights.bias),
-                               .activation = activation,
-                               .tokens = tokens,
-                               .y = y,
-                               .y_stride = weights.matrix.n});
+  run.ops.linear(run.context, product_of(weights, x, tokens, y, activation));
 }
 
 void linear(const LayerRun& run, const Linear& weights, const LayerProduct& p) {
-  run.ops.linear(run.context, product_of(run, weights, p.x, p.tokens, p.y));
+  LinearArgs args = product_of(weights, p.x.rows, p.tokens, p.y, run.activation);
+  args.rounded = p.x.rounded();
+  run.ops.linear(run.context, args);
   if (!run.observer) return;
   const Matrix& matrix = weights.matrix;
   run.observer->see_product(run.context, {p.layer, p.product, p.tokens, p.x.rows, matrix.k, p.y,

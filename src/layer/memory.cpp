@@ -44,9 +44,8 @@ Format format_16bit(const ModelConfig& config) {
 
 Format format_16bit(const ModelConfig& config, std::span<const int> compute_capabilities) {
   const Format own = format_16bit(config);
-  const bool is_everywhere = std::ranges::all_of(compute_capabilities, [&](int capability) {
-    return capability == 0 || capability >= info(own).min_compute_capability;
-  });
+  const bool is_everywhere = std::ranges::all_of(
+      compute_capabilities, [&](int capability) { return multiplies(capability, own); });
   return is_everywhere ? own : Format::kF16;
 }
 

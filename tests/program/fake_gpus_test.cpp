@@ -16,7 +16,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-using Environment = std::vector<std::pair<std::string, std::string>>;
 
 ProgramRun run_on_fake_gpus(Environment environment, const std::vector<std::string>& words,
                             int ranks) {

@@ -15,7 +15,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-using Environment = std::vector<std::pair<std::string, std::string>>;
 
 std::vector<std::string> words_of(const std::string& text) {
   std::istringstream stream(text);

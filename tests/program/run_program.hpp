@@ -18,12 +18,15 @@ struct ProgramRun {
   int64_t max_rss_kib = 0;  ///< most memory of the started process (of llmpq itself without mpirun)
 };
 
+/// Variables and their values.
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
 /// How a program is run.
 struct RunLimits {
-  double kill_after_s = 120;  ///< then all its processes get SIGKILL: exit code 137
-  bool gpus = false;          ///< whether the program sees the GPUs that the machine may have
-  std::vector<std::pair<std::string, std::string>> environment = {};  ///< besides the test's own
-  bool closed_pipes = false;  ///< stdout and stderr are pipes that nobody reads
+  double kill_after_s = 120;     ///< then all its processes get SIGKILL: exit code 137
+  bool gpus = false;             ///< whether the program sees the GPUs that the machine may have
+  Environment environment = {};  ///< besides the test's own
+  bool closed_pipes = false;     ///< stdout and stderr are pipes that nobody reads
 };
 
 class RunningProgram {
