@@ -23,7 +23,7 @@ struct Peaks {
   double f32_gflops = 0;   ///< CPU: multiply-adds from registers with the widest vectors
   double int8_gops = 0;    ///< CPU: VNNI or AMX, or what the instruction set has instead
   double half_gflops = 0;  ///< GPU: a large bf16 product (f16 before compute capability 8.0); CPU:
-                           ///< tiles of bf16 numbers, 0 where these are multiplied as f32
+                           ///< tiles or pairs of bf16 numbers, 0 where they are multiplied as f32
 };
 
 /// Of two measurements of one device, rate by rate.

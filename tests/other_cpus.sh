@@ -30,7 +30,7 @@ compile() {
 }
 
 mapfile -t of_cpus < <(find "$PWD/kernels/cpu" -name '*.cpp' |
-  grep -vE '_(x86|avx2|avx512|amx)\.cpp$')
+  grep -vE '_(x86|avx2|avx512|avx512_bf16|amx)\.cpp$')
 compile cpu "${of_cpus[@]}" "$PWD/tests/kernels/bits_main.cpp"
 compile kernels "$PWD"/kernels/*.cpp
 aarch64-linux-gnu-g++ -static "$work"/*/*.o -o "$work/kernel_bits"

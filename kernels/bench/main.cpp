@@ -118,8 +118,8 @@ void run_linear(Machine& on, const LinearCase& c, const Matrix& w, const std::ve
 
 double peak_of(ActivationType activation) {
   if (activation == ActivationType::kInt8) return limits.int8_gops;
-  const bool tiles = activation == ActivationType::kBf16 && limits.half_gflops > 0;
-  return tiles ? limits.half_gflops : limits.f32_gflops;
+  const bool halves = activation == ActivationType::kBf16 && limits.half_gflops > 0;
+  return halves ? limits.half_gflops : limits.f32_gflops;
 }
 
 void bench_linear(benchmark::State& state, LinearCase c) {

@@ -41,7 +41,11 @@ Isa choose_isa(const std::string& text) {
   return isa;
 }
 
-std::string left_out(Isa isa) { return isa == Isa::kAmx ? why_no_bf16_tiles() : std::string(); }
+std::string left_out(Isa isa) {
+  const std::string pairs = isa >= Isa::kVnni ? why_no_bf16_pairs() : "";
+  const std::string tiles = isa == Isa::kAmx ? why_no_bf16_tiles() : "";
+  return tiles + (tiles.empty() || pairs.empty() ? "" : "; ") + pairs;
+}
 
 const KernelTable& kernels(Isa isa) { return compiled(isa).kernels(); }
 

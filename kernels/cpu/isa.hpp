@@ -9,8 +9,8 @@
 namespace llmpq {
 
 /// plain: C++ for any CPU (on x86-64 its baseline). avx2: AVX2, FMA, F16C. vnni: AVX-512
-/// F/BW/CD/DQ/VL and VNNI. amx: vnni and AMX tiles with int8, which the kernel must grant, and with
-/// bf16 where the CPU multiplies it as documented.
+/// F/BW/CD/DQ/VL and VNNI, and BF16 where the CPU has it and multiplies as documented. amx: vnni
+/// and AMX tiles with int8, which the kernel must grant, and with bf16 under the same conditions.
 enum class Isa : uint8_t { kPlain, kAvx2, kVnni, kAmx };
 
 std::string_view name(Isa isa);

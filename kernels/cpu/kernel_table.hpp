@@ -34,7 +34,7 @@ struct Int8Rows {
   int32_t bias;    ///< of the weights that they will meet (weight_bias())
 };
 
-/// Rows rounded to bf16 for a tile unit, group by group as in Int8Rows.
+/// Rows rounded to bf16 for a tile unit or for products of pairs, group by group as in Int8Rows.
 struct Bf16Rows {
   int64_t rows;      ///< as they lie here, padded_rows(tokens); those past the tokens hold anything
   uint16_t* values;  ///< [groups, rows, kGroup]; inputs past k are 0
@@ -62,7 +62,7 @@ struct MatmulTask {
   const float* x;                   ///< float product: [tokens, k], `x_stride` floats apart
   int64_t x_stride;
   Int8Rows x_int8;    ///< integer product
-  Bf16Rows x_bf16;    ///< bf16 product on tiles
+  Bf16Rows x_bf16;    ///< bf16 product on tiles or of pairs
   const float* bias;  ///< [n] or nullptr
   float* y;
   int64_t y_stride;
@@ -102,6 +102,9 @@ struct KernelTable {
   /// The same product on tiles, for kFewestTileRows rows and more, in items of a cut of at most
   /// kTileRowChunk rows. Null where no tiles multiply bf16 numbers in that order.
   void (*matmul_bf16_tiles)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
+  /// The same product of rows from round_row_to_pairs, any number of them, in items of a cut of at
+  /// most kRowChunk rows. Null where no instruction multiplies pairs in that order.
+  void (*matmul_bf16_pairs)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
   /// Items of a cut of at most int8_row_chunk rows, a multiple of int8_row_step if there are more.
   void (*matmul_int8)(const MatmulTask&, const MatmulCut&, int64_t begin, int64_t end);
   int64_t int8_row_chunk, int8_row_step;
@@ -109,6 +112,8 @@ struct KernelTable {
   void (*quantize_row)(const float* x, int64_t k, const Int8Rows& to, int64_t row);
   /// One row of activations [k], rounded, to row `row` of `to`.
   void (*round_row_to_bf16)(const float* x, int64_t k, const Bf16Rows& to, int64_t row);
+  /// The same in the order of inputs that matmul_bf16_pairs wants; null without it.
+  void (*round_row_to_pairs)(const float* x, int64_t k, const Bf16Rows& to, int64_t row);
   /// What quantize_row kept, as floats again: q * scale.
   void (*dequantize_row)(const Int8Rows& from, int64_t k, int64_t row, float* to);
   /// Rounds 16 rows of weights [16, k] into their tile, and asks the memory for the 16 rows behind
@@ -144,6 +149,8 @@ int64_t attention_scratch_floats(const AttentionArgs& args);
 const KernelTable& kernels_plain();
 const KernelTable& kernels_avx2();
 const KernelTable& kernels_avx512();
+/// kernels_avx512() with products of bf16 pairs.
+const KernelTable& kernels_avx512_bf16();
 /// kernels_avx512() with integer products of many rows on tiles.
 const KernelTable& kernels_amx();
 /// And bf16 products too.
@@ -151,6 +158,8 @@ const KernelTable& kernels_amx_bf16();
 /// The kind of numbers whose products by AMX differ from those of matmul_bf16.hpp, of which no bit
 /// may; nullptr if there is none. For a CPU with amx_bf16.
 const char* bf16_difference_of_amx();
+/// The same of products of pairs, for a CPU with avx512_bf16.
+const char* bf16_difference_of_avx512();
 /// The table of an instruction set. Error(kInternal) if nothing was compiled for it.
 const KernelTable& kernels(Isa isa);
 /// The table of the best instruction set here: for the host's work beside a backend's operations.

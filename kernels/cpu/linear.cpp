@@ -55,14 +55,14 @@ const float* through_int8(CpuContext& on, const LinearArgs& args) {
   return to;
 }
 
-/// The inputs as bf16 in the context's scratch memory, for tiles.
-Bf16Rows round_rows_to_bf16(CpuContext& on, const LinearArgs& args) {
+/// The inputs as bf16 in the context's scratch memory, by one of the table's round_row_to_*.
+Bf16Rows round_rows(CpuContext& on, const LinearArgs& args,
+                    void (*round)(const float*, int64_t, const Bf16Rows&, int64_t)) {
   const int64_t k = args.w->k;
   std::byte* const memory = on.scratch(bf16_input_bytes(args.tokens, k));
   const Bf16Rows rounded{padded_rows(args.tokens), reinterpret_cast<uint16_t*>(memory)};
   on.pool().parallel_for(args.tokens, rows_per_chunk(k), [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t)
-      on.kernels().round_row_to_bf16(args.x + t * k, k, rounded, t);
+    for (int64_t t = begin; t < end; ++t) round(args.x + t * k, k, rounded, t);
   });
   return rounded;
 }
@@ -154,8 +154,12 @@ void linear(Context& context, const LinearArgs& args) {
   }
   const bool is_bf16 = w.format == Format::kBf16 && args.activation == ActivationType::kBf16;
   if (is_bf16 && args.tokens >= kFewestTileRows && table.matmul_bf16_tiles != nullptr) {
-    task.x_bf16 = round_rows_to_bf16(on, args);
+    task.x_bf16 = round_rows(on, args, table.round_row_to_bf16);
     return run_panels(on, task, table.matmul_bf16_tiles, kTileRowChunk, kTileRowStep, w.next);
+  }
+  if (is_bf16 && table.matmul_bf16_pairs != nullptr) {
+    task.x_bf16 = round_rows(on, args, table.round_row_to_pairs);
+    return run_panels(on, task, table.matmul_bf16_pairs, kRowChunk, kRowStep, w.next);
   }
   task.x_stride = w.k;
   task.x = float_inputs(on, args);

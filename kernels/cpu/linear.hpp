@@ -13,7 +13,7 @@ void linear(Context& context, const LinearArgs& args);
 
 /// Scratch memory that inputs [tokens, k] take as int8 with their scales and sums.
 int64_t rounded_input_bytes(int64_t tokens, int64_t k);
-/// The same as bf16 for a tile unit.
+/// The same as bf16 for a tile unit or for products of pairs.
 int64_t bf16_input_bytes(int64_t tokens, int64_t k);
 
 }  // namespace llmpq

@@ -18,18 +18,16 @@
 // that bound it. x comes from L2: 8 KiB a group.
 #pragma once
 
+#include "kernels/cpu/bf16_blocks.hpp"
 #include "kernels/cpu/matmul_amx.hpp"
 
 namespace llmpq {
 namespace {
 
-constexpr int64_t kTilePairs = 16;
-constexpr int64_t kTilePairBytes = kTilePairs * kVector;
-
 /// At most 32 rows of a panel at one group of bf16 weights.
 struct PairBlock {
   const uint8_t* weights[2];
-  int64_t tiles;      ///< of each: blocks of 32 inputs
+  int64_t blocks;     ///< of 32 inputs: a tile of each
   const uint16_t* x;  ///< rows kGroup apart
   int64_t ahead;      ///< bytes to the next group, which is asked for; 0: it is not
   float* acc;         ///< [kTileRowStep, kPanel]
@@ -39,7 +37,7 @@ struct PairBlock {
 LLMPQ_INLINE void ask_for_pairs(const PairBlock& block, int64_t at) {
   if (block.ahead == 0) return;
   for (const uint8_t* const weights : block.weights)
-    for (int64_t i = 0; i < kTilePairs; ++i)
+    for (int64_t i = 0; i < kBlockPairs; ++i)
       __builtin_prefetch(weights + block.ahead + at + i * kVector);
 }
 
@@ -56,14 +54,14 @@ template <bool both, typename Tiles>
     tiles.template load<2>(below, kAccBytes);
     tiles.template load<3>(below + kTile, kAccBytes);
   }
-  for (int64_t i = 0; i < block.tiles; ++i) {
-    const uint16_t* const x = block.x + i * 2 * kTilePairs;
+  for (int64_t i = 0; i < block.blocks; ++i) {
+    const uint16_t* const x = block.x + i * 2 * kBlockPairs;
     tiles.template load<4>(x, kXBytes);
-    tiles.template load<6>(block.weights[0] + i * kTilePairBytes, kVector);
+    tiles.template load<6>(block.weights[0] + i * kBlockBytes, kVector);
     tiles.template dot_bf16<0, 4, 6>();
-    tiles.template load<7>(block.weights[1] + i * kTilePairBytes, kVector);
+    tiles.template load<7>(block.weights[1] + i * kBlockBytes, kVector);
     tiles.template dot_bf16<1, 4, 7>();
-    ask_for_pairs(block, i * kTilePairBytes);
+    ask_for_pairs(block, i * kBlockBytes);
     if constexpr (both) {
       tiles.template load<5>(x + kTileRows * kGroup, kXBytes);
       tiles.template dot_bf16<2, 5, 6>();
@@ -78,25 +76,11 @@ template <bool both, typename Tiles>
   }
 }
 
-/// The tiles of a group's weights from its `vectors`: where the last is not full, copies in `room`
-/// that end with zeros.
-LLMPQ_INLINE void complete_pairs(PairBlock& block, int64_t vectors,
-                                 uint8_t (&room)[2][kGroup / 2 * kVector]) {
-  block.tiles = (vectors + kTilePairs - 1) / kTilePairs;
-  if (vectors % kTilePairs == 0) return;
-  for (int t = 0; t < 2; ++t) {
-    const int64_t bytes = vectors * kVector;
-    __builtin_memcpy(room[t], block.weights[t], static_cast<size_t>(bytes));
-    __builtin_memset(room[t] + bytes, 0, static_cast<size_t>(block.tiles * kTilePairBytes - bytes));
-    block.weights[t] = room[t];
-  }
-}
-
 /// One panel for rows [begin, end), at most kTileRowChunk.
 template <typename Tiles>
 LLMPQ_INLINE void multiply_pair_tiles(Tiles& tiles, const MatmulTask& task, int64_t panel,
                                       int64_t begin, int64_t end) {
-  alignas(64) uint8_t room[2][kGroup / 2 * kVector];
+  alignas(64) BlockRoom room[2];
   alignas(64) float acc[kTileRowChunk * kPanel];
   const int64_t rows = (end - begin + kTileRows - 1) / kTileRows * kTileRows;
   __builtin_memset(acc, 0, static_cast<size_t>(rows * kPanel) * sizeof(float));
@@ -106,8 +90,9 @@ LLMPQ_INLINE void multiply_pair_tiles(Tiles& tiles, const MatmulTask& task, int6
   const uint16_t* x = task.x_bf16.values + begin * kGroup;
   for (int64_t k = 0; k < task.k; k += kGroup, tile += task.group_bytes) {
     const int64_t size = task.k - k < kGroup ? task.k - k : kGroup;
-    PairBlock block{{tile, tile + to_second}, 0, x, task.group_bytes, acc};
-    complete_pairs(block, (size + 1) / 2, room);
+    PairBlock block{{tile, tile + to_second}, blocks_of(size), x, task.group_bytes, acc};
+    if (!is_whole(size))
+      for (int t = 0; t < 2; ++t) block.weights[t] = filled_up(block.weights[t], size, room[t]);
     if (size < kGroup) block.ahead = 0;
     for (int64_t left = rows; left > 0; left -= kTileRowStep) {
       if (left > kTileRows) {

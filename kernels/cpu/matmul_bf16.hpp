@@ -12,12 +12,11 @@
 // Included after a lanes_*.hpp.
 #pragma once
 
+#include "kernels/cpu/bf16_blocks.hpp"
 #include "kernels/cpu/matmul_float.hpp"
 
 namespace llmpq {
 namespace {
-
-constexpr int64_t kBlockPairs = 16;
 
 /// Weights of pair `pair` of a group, for the 32 outputs: the first of the pair, or the second.
 template <int which>

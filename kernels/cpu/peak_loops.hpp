@@ -33,6 +33,7 @@ const PeakLoops& peak_loops(Isa isa);
 const PeakLoops& peak_loops_plain();  ///< with what every CPU of this architecture has
 const PeakLoops& peak_loops_avx2();
 const PeakLoops& peak_loops_vnni();
+const PeakLoops& peak_loops_avx512_bf16();  ///< peak_loops_vnni() with dot_bf16
 const PeakLoops& peak_loops_amx();
 const PeakLoops& peak_loops_amx_bf16();  ///< with dot_bf16
 

@@ -136,6 +136,26 @@ int64_t dot_128(int64_t rounds) {
   return total<int32_t>(sum, sizeof sum);
 }
 
+/// By hand as dot_vnni.
+[[gnu::target("avx512f,avx512bf16")]] float dot_pairs(int64_t rounds) {
+  const __m512i ones = _mm512_set1_epi16(0x3f80);
+  const __m512 zero = _mm512_setzero_ps();
+  __m512 a = zero, b = zero, c = zero, d = zero, e = zero, f = zero, g = zero, h = zero, i = zero,
+         j = zero, k = zero, l = zero;
+  for (int64_t round = 0; round < rounds; ++round)
+    asm("vdpbf16ps %[x], %[x], %0\n\tvdpbf16ps %[x], %[x], %1\n\t"
+        "vdpbf16ps %[x], %[x], %2\n\tvdpbf16ps %[x], %[x], %3\n\t"
+        "vdpbf16ps %[x], %[x], %4\n\tvdpbf16ps %[x], %[x], %5\n\t"
+        "vdpbf16ps %[x], %[x], %6\n\tvdpbf16ps %[x], %[x], %7\n\t"
+        "vdpbf16ps %[x], %[x], %8\n\tvdpbf16ps %[x], %[x], %9\n\t"
+        "vdpbf16ps %[x], %[x], %10\n\tvdpbf16ps %[x], %[x], %11"
+        : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f), "+v"(g), "+v"(h), "+v"(i), "+v"(j),
+          "+v"(k), "+v"(l)
+        : [x] "v"(ones));
+  const __m512 sum[kSums] = {a, b, c, d, e, f, g, h, i, j, k, l};
+  return total<float>(sum, sizeof sum);
+}
+
 /// What a loop over tiles of one type multiplies.
 struct Int8Ones {
   using Number = int8_t;
@@ -189,6 +209,8 @@ constexpr int64_t kTileProducts = int64_t{4} * 16 * 16;
 constexpr PeakLoops kPlain{read_128, fma_128, kSums * 4, dot_128, kSums * 8, nullptr, 0};
 constexpr PeakLoops kAvx2{read_256, fma_256, kSums * 8, dot_256, kSums * 32, nullptr, 0};
 constexpr PeakLoops kVnni{read_256, fma_512, kSums * 16, dot_vnni, kSums * 64, nullptr, 0};
+constexpr PeakLoops kAvx512Bf16{read_256,   fma_512,   kSums * 16, dot_vnni,
+                                kSums * 64, dot_pairs, kSums * 32};
 constexpr PeakLoops kAmx{read_256,           fma_512, kSums * 16, dot_tiles<Int8Ones>,
                          kTileProducts * 64, nullptr, 0};
 constexpr PeakLoops kAmxBf16{read_256,           fma_512,
@@ -201,6 +223,7 @@ constexpr PeakLoops kAmxBf16{read_256,           fma_512,
 const PeakLoops& peak_loops_plain() { return kPlain; }
 const PeakLoops& peak_loops_avx2() { return kAvx2; }
 const PeakLoops& peak_loops_vnni() { return kVnni; }
+const PeakLoops& peak_loops_avx512_bf16() { return kAvx512Bf16; }
 const PeakLoops& peak_loops_amx() { return kAmx; }
 const PeakLoops& peak_loops_amx_bf16() { return kAmxBf16; }
 

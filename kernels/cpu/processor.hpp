@@ -26,4 +26,8 @@ std::span<const CompiledIsa> compiled_isas();
 /// them, and where there is no AMX.
 std::string why_no_bf16_tiles();
 
+/// Why kernels(Isa::kVnni) and those of kAmx do not multiply pairs of bf16 numbers although there
+/// is an instruction for it; empty where they do, and where there is none.
+std::string why_no_bf16_pairs();
+
 }  // namespace llmpq

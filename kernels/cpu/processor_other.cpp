@@ -10,5 +10,6 @@ std::span<const CompiledIsa> compiled_isas() {
 }
 
 std::string why_no_bf16_tiles() { return {}; }
+std::string why_no_bf16_pairs() { return {}; }
 
 }  // namespace llmpq

@@ -1,6 +1,7 @@
-// Whether a CPU's tile unit multiplies bf16 numbers in the documented order, which all other
-// kernels follow (matmul_bf16.hpp): its products of random and of extreme numbers are compared, bit
-// for bit, with those of PlainTiles. Some milliseconds, before a unit is used for the first time.
+// Whether a CPU's tile unit, or its products of pairs (tiles_of_pairs.hpp), multiply bf16 numbers
+// in the documented order, which all other kernels follow (matmul_bf16.hpp): their products of
+// random and of extreme numbers are compared, bit for bit, with those of PlainTiles. Some
+// milliseconds, before a unit is used for the first time.
 #pragma once
 
 #include <cstdint>

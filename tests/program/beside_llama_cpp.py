@@ -5,7 +5,8 @@
 
 SHAPE is a folder with a config.json; a GGUF is a model of that shape, quantized by llama-quantize, to be measured
 beside our format; DIR has llama-batched-bench, built for this machine. Several peers, and several --flags of a peer,
-are measured one by one, and the fastest counts, figure by figure. All take turns, round after round, for the machine's
+are measured one by one, and the fastest counts, figure by figure; so are several --flags of llmpq (llmpq='--activation-dtype
+bf16'), and each of them is told. All take turns, round after round, for the machine's
 speed changes; the median of the rounds is told. Decode: all sequences together, prompts of 128 tokens, 64 generated;
 prefill: a prompt of 512 tokens. llmpq chooses its tokens from the logits in that time, the peer does not.
 """
@@ -32,11 +33,11 @@ def output_of(words, folder=None):
     return done.stdout, done.stderr
 
 
-def of_llmpq(arguments, name):
+def of_llmpq(arguments, flags, name):
     """Tokens/s of each figure."""
     words = [arguments.program, "bench", "--model", arguments.model, "--load-format", "dummy", "--format", name,
              "--strategy", "uniform", "--mix", "separated", "--lanes", "1", "--threads", str(arguments.threads),
-             "--repetitions", "1", "--json"] + ([] if name == "bf16" else ["--head-format", "w8"])
+             "--repetitions", "1", "--json"] + ([] if name == "bf16" else ["--head-format", "w8"]) + flags
     speeds = {}
     for count in SEQUENCES:
         report = json.loads(output_of(words + ["--num-prompts", str(count), "--decode-batch", str(count),
@@ -70,6 +71,11 @@ def pairs(texts):
     return [tuple(text.split("=", 1)) for text in texts]
 
 
+def variants(arguments, name):
+    """Its --flags, one set after the other; none if it has none."""
+    return [flags.split() for of, flags in pairs(arguments.flags) if of == name] or [[]]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
@@ -81,23 +87,27 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     peers = [(name, folder, flags) for name, folder in pairs(arguments.peer)
-             for flags in [flags.split() for of, flags in pairs(arguments.flags) if of == name] or [[]]]
+             for flags in variants(arguments, name)]
 
     print(f"{datetime.date.today()}, {arguments.threads} threads, median of {arguments.rounds} rounds, tokens/s\n")
     print(f"| format | program | {' | '.join(FIGURES)} |\n|---|---|{'---|' * len(FIGURES)}", flush=True)
     for name, gguf in pairs(arguments.gguf):
         rounds = collections.defaultdict(list)
         for _ in range(arguments.rounds):
-            rounds["llmpq"].append(of_llmpq(arguments, name))
+            for flags in variants(arguments, "llmpq"):
+                rounds[" ".join(["llmpq", *flags])].append(of_llmpq(arguments, flags, name))
             for peer, folder, flags in peers:
                 rounds[" ".join([peer, *flags])].append(of_peer(arguments, folder, flags, gguf))
         speeds = {who: {figure: statistics.median(one[figure] for one in each) for figure in FIGURES}
                   for who, each in rounds.items()}
         for who, figures in speeds.items():
             print(f"| {name} | {who} | {' | '.join(f'{figures[figure]:.1f}' for figure in FIGURES)} |")
-        best = {figure: max(figures[figure] for who, figures in speeds.items() if who != "llmpq") for figure in FIGURES}
-        ratios = " | ".join(f"**{speeds['llmpq'][figure] / best[figure]:.2f}**" for figure in FIGURES)
-        print(f"| {name} | llmpq / the fastest peer | {ratios} |", flush=True)
+        ours = [who for who in speeds if who.split()[0] == "llmpq"]
+        best = {figure: max(figures[figure] for who, figures in speeds.items() if who not in ours)
+                for figure in FIGURES}
+        for who in ours:
+            ratios = " | ".join(f"**{speeds[who][figure] / best[figure]:.2f}**" for figure in FIGURES)
+            print(f"| {name} | {who} / the fastest peer | {ratios} |", flush=True)
 
 
 if __name__ == "__main__":
