@@ -19,8 +19,11 @@ inline constexpr int64_t kRowChunk = 96, kRowStep = 12;
 /// The same where products are of tiles: half the decoding and half the reading of weights, while
 /// the sums stay in L1.
 inline constexpr int64_t kTileRowChunk = 192, kTileRowStep = 32;
-/// Rows of one sequence that share a decoded block of the KV cache.
-inline constexpr int64_t kAttentionRows = 8;
+/// Rows of one sequence that share a decoded block of the KV cache: as many as keep what one head's
+/// attention needs of them in the caches.
+constexpr int64_t attention_rows(int64_t heads_per_kv_head) {
+  return heads_per_kv_head >= 8 ? 8 : heads_per_kv_head >= 3 ? 16 : 32;
+}
 /// Of a product of doubles: what is in registers.
 inline constexpr int64_t kDenseTileRows = 4, kDenseTileColumns = 16;
 
@@ -71,7 +74,7 @@ struct MatmulTask {
 /// One item of attention: `rows` consecutive rows of a sequence, and one KV head.
 struct AttentionItem {
   int32_t row;       ///< first row in the step
-  int32_t rows;      ///< 1 to kAttentionRows
+  int32_t rows;      ///< 1 to attention_rows()
   int32_t position;  ///< of the first row
   int32_t table;     ///< where the sequence's block table starts
   int32_t kv_head;

@@ -15,7 +15,7 @@ namespace {
 constexpr int kLanes = 16;
 constexpr int kFloatRows = 3, kIntRows = 2;
 constexpr int kFewIntRows = 2, kOneTileRows = 2, kIntChains = 1;
-constexpr int kScoreTokens = 4;
+constexpr int kHeadStates = 1;
 
 struct F32x16 {
   __m256 a, b;
@@ -99,8 +99,42 @@ LLMPQ_INLINE float sum(F32x16 x) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
-LLMPQ_INLINE void store_sums(float* p, const F32x16 (&x)[kScoreTokens]) {
-  for (int i = 0; i < kScoreTokens; ++i) p[i] = sum(x[i]);
+LLMPQ_INLINE void transpose_8(__m256 (&x)[8]) {
+  __m256 t[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4)
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      x[i + 2 * j] = _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0x44);
+      x[i + 2 * j + 1] = _mm256_shuffle_ps(t[i + j], t[i + j + 2], 0xee);
+    }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm256_permute2f128_ps(x[i], x[i + 4], 0x20);
+    t[i + 4] = _mm256_permute2f128_ps(x[i], x[i + 4], 0x31);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) x[i] = t[i];
+}
+/// By quarters, of which those off the diagonal change places.
+LLMPQ_INLINE void transpose(F32x16 (&x)[kLanes]) {
+  __m256 quarters[4][8];
+  for (int i = 0; i < 8; ++i) {
+    quarters[0][i] = x[i].a;
+    quarters[1][i] = x[i + 8].a;
+    quarters[2][i] = x[i].b;
+    quarters[3][i] = x[i + 8].b;
+  }
+  for (auto& quarter : quarters) transpose_8(quarter);
+  for (int i = 0; i < 8; ++i) {
+    x[i] = {quarters[0][i], quarters[1][i]};
+    x[i + 8] = {quarters[2][i], quarters[3][i]};
+  }
 }
 LLMPQ_INLINE float largest(F32x16 x) {
   const __m256 eight = _mm256_max_ps(x.a, x.b);

@@ -15,7 +15,7 @@ namespace {
 constexpr int kLanes = 16;
 constexpr int kFloatRows = 12, kIntRows = 12;
 constexpr int kFewIntRows = 8, kOneTileRows = 4, kIntChains = 4;
-constexpr int kScoreTokens = 16;
+constexpr int kHeadStates = 4;
 
 struct F32x16 {
   __m512 v;
@@ -75,25 +75,34 @@ LLMPQ_INLINE float sum(F32x16 x) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
-/// One step of the tree for two vectors: sums over lanes 8 apart, x's in the lower half.
-LLMPQ_INLINE __m512 fold_8(F32x16 x, F32x16 y) {
-  return _mm512_add_ps(_mm512_shuffle_f32x4(x.v, y.v, 0x44), _mm512_shuffle_f32x4(x.v, y.v, 0xee));
-}
-/// The next two, for the vectors a to d: four lanes of each, one after the other.
-LLMPQ_INLINE __m512 fold_4(F32x16 a, F32x16 b, F32x16 c, F32x16 d) {
-  const __m512 x = fold_8(a, b), y = fold_8(c, d);
-  return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xdd));
-}
-LLMPQ_INLINE __m512 fold_2(__m512 x, __m512 y) {
-  return _mm512_add_ps(_mm512_shuffle_ps(x, y, 0x44), _mm512_shuffle_ps(x, y, 0xee));
-}
-LLMPQ_INLINE __m512 fold_1(__m512 x, __m512 y) {
-  return _mm512_add_ps(_mm512_shuffle_ps(x, y, 0x88), _mm512_shuffle_ps(x, y, 0xdd));
-}
-LLMPQ_INLINE void store_sums(float* p, const F32x16 (&x)[kScoreTokens]) {
-  const __m512 even = fold_2(fold_4(x[0], x[4], x[8], x[12]), fold_4(x[1], x[5], x[9], x[13]));
-  const __m512 odd = fold_2(fold_4(x[2], x[6], x[10], x[14]), fold_4(x[3], x[7], x[11], x[15]));
-  _mm512_storeu_ps(p, fold_1(even, odd));
+/// Pairs of rows, then pairs of those, then quarters of registers.
+LLMPQ_INLINE void transpose(F32x16 (&x)[kLanes]) {
+  __m512 t[kLanes];
+#pragma GCC unroll 8
+  for (int i = 0; i < kLanes; i += 2) {
+    t[i] = _mm512_unpacklo_ps(x[i].v, x[i + 1].v);
+    t[i + 1] = _mm512_unpackhi_ps(x[i].v, x[i + 1].v);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < kLanes; i += 4)
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      x[i + 2 * j].v = _mm512_shuffle_ps(t[i + j], t[i + j + 2], 0x44);
+      x[i + 2 * j + 1].v = _mm512_shuffle_ps(t[i + j], t[i + j + 2], 0xee);
+    }
+#pragma GCC unroll 2
+  for (int i = 0; i < kLanes; i += 8)
+#pragma GCC unroll 4
+    for (int j = i; j < i + 4; ++j) {
+      t[j] = _mm512_shuffle_f32x4(x[j].v, x[j + 4].v, 0x88);
+      t[j + 4] = _mm512_shuffle_f32x4(x[j].v, x[j + 4].v, 0xdd);
+    }
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    const int to = i % 4 + i / 4 * 4;
+    x[to].v = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+    x[to + 8].v = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+  }
 }
 LLMPQ_INLINE float largest(F32x16 x) {
   const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(x.v), upper(x.v));

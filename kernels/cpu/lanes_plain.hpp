@@ -20,8 +20,8 @@ constexpr int kFloatRows = 4, kIntRows = 4;
 /// Rows that an integer product takes at once without decoding weights into memory, and the sums
 /// of an output that hide the latency of dot4().
 constexpr int kFewIntRows = 1, kOneTileRows = 1, kIntChains = 1;
-/// Tokens whose scores attention adds up together: their sums are independent.
-constexpr int kScoreTokens = 4;
+/// Rows and heads whose attention is computed at once: their keys and values are loaded once.
+constexpr int kHeadStates = 1;
 
 struct F32x16 {
   float v[kLanes];
@@ -135,9 +135,14 @@ LLMPQ_INLINE float sum(F32x16 a) {
     for (int i = 0; i < step; ++i) a.v[i] += a.v[i + step];
   return a.v[0];
 }
-/// p[i] = sum(x[i]).
-LLMPQ_INLINE void store_sums(float* p, const F32x16 (&x)[kScoreTokens]) {
-  for (int i = 0; i < kScoreTokens; ++i) p[i] = sum(x[i]);
+/// Lane j of x[i] and lane i of x[j] change places.
+LLMPQ_INLINE void transpose(F32x16 (&x)[kLanes]) {
+  for (int i = 0; i < kLanes; ++i)
+    for (int j = 0; j < i; ++j) {
+      const float below = x[i].v[j];
+      x[i].v[j] = x[j].v[i];
+      x[j].v[i] = below;
+    }
 }
 LLMPQ_INLINE float largest(F32x16 a) {
   for (int step = kLanes / 2; step > 0; step /= 2)

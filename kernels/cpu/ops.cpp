@@ -75,15 +75,15 @@ void kv_write(Context& context, const KvWriteArgs& args) {
   }
 }
 
-/// Rows of a range in pieces of kAttentionRows, for every KV head; the longest contexts first, so
+/// Rows of a range in pieces of attention_rows(), for every KV head; the longest contexts first, so
 /// that no thread is left alone with one at the end.
 int64_t fill_items(const AttentionArgs& args, AttentionItem* items) {
+  const auto most = static_cast<int32_t>(attention_rows(args.heads / args.cache->kv_heads));
   int64_t count = 0;
   for (int64_t i = 0; i < args.ranges.count; ++i) {
     const RowRange& range = args.ranges.list[i];
-    for (int32_t row = 0; row < range.rows; row += kAttentionRows) {
-      const int32_t rows =
-          std::min<int32_t>(range.rows - row, static_cast<int32_t>(kAttentionRows));
+    for (int32_t row = 0; row < range.rows; row += most) {
+      const int32_t rows = std::min(range.rows - row, most);
       for (int32_t head = 0; head < args.cache->kv_heads; ++head)
         items[count++] = {range.begin + row, rows, range.position + row, range.table, head};
     }
@@ -96,10 +96,10 @@ int64_t fill_items(const AttentionArgs& args, AttentionItem* items) {
 }
 
 int64_t count_items(const AttentionArgs& args) {
+  const int64_t most = attention_rows(args.heads / args.cache->kv_heads);
   int64_t count = 0;
   for (int64_t i = 0; i < args.ranges.count; ++i)
-    count +=
-        (args.ranges.list[i].rows + kAttentionRows - 1) / kAttentionRows * args.cache->kv_heads;
+    count += (args.ranges.list[i].rows + most - 1) / most * args.cache->kv_heads;
   return count;
 }
 
