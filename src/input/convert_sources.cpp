@@ -148,6 +148,7 @@ class Hdf5Source : public RecordSource {
     if (at_ == static_cast<int64_t>(window_.size()) && !read_window()) return false;
     const auto i = static_cast<size_t>(at_++);
     Prompt& prompt = window_[i];
+    CHECK(prompt.error.empty(), kCode, "{}: row {}: {}", file_.name(), prompt.row, prompt.error);
     record = {};
     if (prompts_.has_ids()) record.id = std::move(ids_[i]);
     record.text = std::move(prompt.text);

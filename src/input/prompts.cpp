@@ -123,12 +123,12 @@ struct PromptsFile::Impl {
   void open_columns() {
     ids = open_column(
         "id", [](const auto& d) { return is_text(d) || is_integer(d); }, "strings or integers");
-    seeds = open_column("seed", is_integer, "integers");
+    seeds = open_column("seed", is_number, "integers");
     stops = open_column("stop", is_text, "strings");
     for (const RowOption& option : row_options()) {
-      auto column = option.is_integer
-                        ? open_column(std::string(option.name), is_integer, "integers")
-                        : open_column(std::string(option.name), is_number, "floats");
+      // Integers with gaps are floats in pandas, so they may be floats here.
+      auto column = open_column(std::string(option.name), is_number,
+                                option.is_integer ? "integers" : "floats");
       if (column) columns.push_back({&option, std::move(*column)});
     }
   }
@@ -188,22 +188,23 @@ struct PromptsFile::Impl {
     if (seeds) read_seeds(begin, window);
   }
 
+  /// Calls `use` with the seeds of these rows, as numbers of a type that has room for all of them.
+  template <typename Use>
+  void visit_seeds(int64_t begin, int64_t count, const Use& use) const {
+    if (!is_integer(*seeds))
+      use(seeds->read<double>(begin, count));
+    else if (seeds->type().is_signed)
+      use(seeds->read<int64_t>(begin, count));
+    else
+      use(seeds->read<uint64_t>(begin, count));
+  }
+
   void read_seeds(int64_t begin, std::vector<Prompt>& window) const {
-    const auto count = static_cast<int64_t>(window.size());
-    const bool has_sign = seeds->type().is_signed;
-    const auto bits = has_sign ? std::vector<uint64_t>{} : seeds->read<uint64_t>(begin, count);
-    const auto values = has_sign ? seeds->read<int64_t>(begin, count) : std::vector<int64_t>{};
-    for (size_t i = 0; i < window.size(); ++i) {
-      if (!has_sign) {
-        window[i].sampling.seed = bits[i];
-      } else if (values[i] >= 0) {
-        window[i].sampling.seed = static_cast<uint64_t>(values[i]);
-      } else if (values[i] != -1) {
-        window[i].error = add_sentence(
-            window[i].error,
-            fmt::format("seed is {}, want at least 0, or -1 for the job's", values[i]));
-      }
-    }
+    visit_seeds(begin, static_cast<int64_t>(window.size()), [&](const auto& values) {
+      for (size_t i = 0; i < window.size(); ++i)
+        window[i].error =
+            add_sentence(window[i].error, apply_row_seed(values[i], window[i].sampling));
+    });
   }
 };
 
@@ -298,10 +299,8 @@ uint64_t PromptsFile::content_hash() const {
     for (const OptionColumn& column : impl_->columns) {
       hasher.add(std::span<const double>(column.values.read<double>(begin, count)));
     }
-    if (impl_->seeds && impl_->seeds->type().is_signed)
-      hasher.add(std::span<const int64_t>(impl_->seeds->read<int64_t>(begin, count)));
-    else if (impl_->seeds)  // the same hash for the same seeds
-      hasher.add(std::span<const uint64_t>(impl_->seeds->read<uint64_t>(begin, count)));
+    if (impl_->seeds)
+      impl_->visit_seeds(begin, count, [&](const auto& values) { hasher.add(std::span(values)); });
     if (!impl_->stops) continue;
     for (const std::string& stop : impl_->stops->read_text(begin, count)) {
       hasher.add(stop.size());

@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kMost = 2147483647;
 constexpr double kWide = 1e6;
+constexpr double kMostExact = 9007199254740992;  ///< a larger double may be a rounded integer
 
 template <auto member>
 void set(Sampling& sampling, double value) {
@@ -44,8 +45,32 @@ std::string apply_row_option(const RowOption& option, double value, Sampling& sa
         "{} is {}, want a value {} {} and at most {}; NaN or -1 stands for the job's", option.name,
         value, option.without_low ? "above" : "of at least", option.low, option.high);
   }
+  if (option.is_integer && value != std::floor(value))
+    return fmt::format("{} is {}, want a whole number; NaN or -1 stands for the job's", option.name,
+                       value);
   option.set(sampling, value);
   return "";
+}
+
+std::string apply_row_seed(int64_t value, Sampling& sampling) {
+  if (value == -1) return "";
+  if (value < 0) return fmt::format("seed is {}, want at least 0, or -1 for the job's", value);
+  return apply_row_seed(static_cast<uint64_t>(value), sampling);
+}
+
+std::string apply_row_seed(uint64_t value, Sampling& sampling) {
+  sampling.seed = value;
+  return "";
+}
+
+std::string apply_row_seed(double value, Sampling& sampling) {
+  if (std::isnan(value) || value == -1) return "";
+  if (value < 0 || value > kMostExact || value != std::floor(value))
+    return fmt::format(
+        "seed is {}, want a whole number from 0 to 2^53 in a column of floats; integers may be "
+        "larger, with -1 for the job's",
+        value);
+  return apply_row_seed(static_cast<uint64_t>(value), sampling);
 }
 
 std::string apply_row_stop(const std::string& text, Sampling& sampling) {

@@ -11,7 +11,8 @@
 namespace llmpq {
 
 /// A column of the prompts file, named like the option with underscores. NaN or -1 stands for the
-/// job's value; whatever else lies outside [low, high] is an error of the row.
+/// job's value; whatever else lies outside [low, high], or has a fraction where integers are
+/// wanted, is an error of the row.
 struct RowOption {
   std::string_view name;
   bool is_integer = true;
@@ -26,6 +27,11 @@ std::span<const RowOption> row_options();
 
 /// Applies one value; returns the sentence if it is out of range, else nothing.
 std::string apply_row_option(const RowOption& option, double value, Sampling& sampling);
+
+/// Applies a row's /seed; -1 (NaN among floats) = the job's. Returns the sentence if it is none.
+std::string apply_row_seed(int64_t value, Sampling& sampling);
+std::string apply_row_seed(uint64_t value, Sampling& sampling);
+std::string apply_row_seed(double value, Sampling& sampling);
 
 /// Applies a row's /stop: a JSON array of strings, or one string; empty = the job's.
 std::string apply_row_stop(const std::string& text, Sampling& sampling);

@@ -149,6 +149,22 @@ TEST_F(Convert, ASeedThatDoesNotFitIsNotTurnedIntoAnother) {
                "row 0: seed is 9223372036854775808, want at most 9223372036854775807");
 }
 
+TEST_F(Convert, ARowInErrorIsNotTurnedIntoAnother) {
+  const auto write_h5 = [&](const std::vector<double>& max_tokens) {
+    auto file = h5::File::create(folder_ / "p.h5", false, Exit::kInternal);
+    file.create_dataset("prompt", {h5::text_type(0), 16, {}})
+        .write_text(0, std::vector<std::string>{"a", "b"});
+    file.create_dataset("max_tokens", {h5::value_type<double>(), 16, {}})
+        .write(0, std::span<const double>(max_tokens));
+    return folder_ / "p.h5";
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(text_of(convert(write_h5({5, nan}), "p.jsonl")),
+            "{\"prompt\":\"a\",\"max_tokens\":5}\n{\"prompt\":\"b\"}\n");
+  EXPECT_ERROR(convert(write_h5({5, 1.5}), "q.jsonl"), Exit::kPrompts,
+               "p.h5: row 1: max_tokens is 1.5, want a whole number");
+}
+
 TEST_F(Convert, AnEmptyFileMakesNoRows) {
   EXPECT_EQ(PromptsFile::open(convert(write("in.jsonl", ""), "p.h5")).rows(), 0);
   EXPECT_EQ(PromptsFile::open(convert(write("in.csv", "prompt\n"), "q.h5")).rows(), 0);

@@ -164,8 +164,24 @@ TEST_F(Prompts, WrongTypesAreErrorsThatNameTheDataset) {
 
 TEST_F(Prompts, AColumnOfTheWrongTypeIsAnError) {
   add_text("prompt", {"a"});
-  add<float>("max_tokens", {3});
-  EXPECT_ERROR(open(), Exit::kPrompts, "p.h5:/max_tokens: want integers, found float32");
+  add_text("max_tokens", {"3"});
+  EXPECT_ERROR(open(), Exit::kPrompts, "p.h5:/max_tokens: want integers, found string");
+}
+
+TEST_F(Prompts, IntegersMayBeFloatsWithoutFractions) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  add_text("prompt", {"a", "b", "c", "d"});
+  add<double>("max_tokens", {3, nan, -1, 2.5});
+  add<double>("seed", {nan, 7, 0.5, 1e16});
+  const auto window = open().read(0, 4, {});
+  EXPECT_EQ(window[0].sampling.max_tokens, 3);
+  EXPECT_FALSE(window[0].sampling.seed.has_value());
+  EXPECT_EQ(window[1].sampling.max_tokens, 256);
+  EXPECT_EQ(window[1].sampling.seed, 7u);
+  EXPECT_EQ(window[0].error + window[1].error, "");
+  EXPECT_THAT(window[2].error, testing::HasSubstr("seed is 0.5, want a whole number from 0 to"));
+  EXPECT_THAT(window[3].error, testing::HasSubstr("max_tokens is 2.5, want a whole number"));
+  EXPECT_THAT(window[3].error, testing::HasSubstr("seed is 1e+16, want a whole number from 0 to"));
 }
 
 TEST_F(Prompts, AColumnOfTheWrongLengthIsAnError) {
