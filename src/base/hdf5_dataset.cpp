@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "base/hdf5.hpp"
 #include "base/hdf5_check.hpp"
@@ -95,6 +96,40 @@ std::string unpadded(const char* field, size_t bytes, H5T_str_t padding) {
   return text;
 }
 
+/// The filter by which values are stored and which this library has not; empty if there is none.
+std::string missing_filter(hid_t dataset, const Place& place) {
+  const Handle list(CHECK_H5(place, H5Dget_create_plist(dataset)));
+  const int filters = CHECK_H5(place, H5Pget_nfilters(list.get()));
+  for (int i = 0; i < filters; ++i) {
+    unsigned flags = 0, settings = 0;
+    size_t values = 0;
+    std::array<char, 64> name{};
+    const H5Z_filter_t filter =
+        CHECK_H5(place, H5Pget_filter2(list.get(), static_cast<unsigned>(i), &flags, &values,
+                                       nullptr, name.size(), name.data(), &settings));
+    if (CHECK_H5(place, H5Zfilter_avail(filter)) > 0) continue;
+    name.back() = '\0';
+    const std::string text(name.data());  // some end with where they come from
+    return text.empty() ? fmt::format("filter {}", filter) : text.substr(0, text.find(';'));
+  }
+  return "";
+}
+
+/// Error if there are values that this library cannot read, with what makes them readable.
+void check_filters(hid_t dataset, const Place& place) {
+  const std::string filter = missing_filter(dataset, place);
+  if (filter.empty() || H5Dget_storage_size(dataset) == 0) return;
+  const size_t colon = place.name.find(":/");
+  const std::string path = place.name.substr(colon + 1);
+  fail(
+      place.code,
+      "{}: compressed with {}, which this machine's HDF5 lacks; make it with compression=\"gzip\", "
+      "or store it anew where h5py has that filter: f = h5py.File(\"{}\", \"a\"); v = "
+      "f[\"{}\"][()]; "
+      "del f[\"{}\"]; f[\"{}\"] = v; or name the folder of a plugin for it in HDF5_PLUGIN_PATH",
+      place.name, filter, place.name.substr(0, colon), path, path, path);
+}
+
 /// The strings that HDF5 allocates for a read, given back to it at the end.
 struct VariableTexts {
   std::vector<char*> texts;
@@ -128,6 +163,7 @@ Dataset::Dataset(Handle handle, Place place)
   const Handle type(CHECK_H5(place_, H5Dget_type(handle_.get())));
   type_ = describe(type, place_);
   read_shape();
+  check_filters(handle_.get(), place_);
 }
 
 void Dataset::read_shape() {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <hdf5.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -133,6 +134,44 @@ TEST_F(Hdf5, ATruncatedFileIsAnErrorEverywhere) {
   }
   std::filesystem::resize_file(path_, std::filesystem::file_size(path_) / 2);
   EXPECT_THROW(open(), Error);
+}
+
+TEST_F(Hdf5, AFilterThatIsNotThereIsNamedWithTheWayOut) {
+  constexpr H5Z_filter_t kFilter = 300;  // of those for testing
+  const H5Z_class2_t does_nothing{
+      H5Z_CLASS_T_VERS,
+      kFilter,
+      1,
+      1,
+      "made-up; and where it is from",
+      nullptr,
+      nullptr,
+      [](unsigned, size_t, const unsigned*, size_t bytes, size_t*, void**) { return bytes; }};
+  ASSERT_GE(H5Zregister(&does_nothing), 0);
+  {
+    const hid_t file = H5Fcreate(path_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    const hsize_t rows = 3;
+    H5Pset_chunk(list, 1, &rows);
+    H5Pset_filter(list, kFilter, H5Z_FLAG_MANDATORY, 0, nullptr);
+    const hid_t space = H5Screate_simple(1, &rows, nullptr);
+    for (const char* name : {"full", "empty"}) {
+      const hid_t dataset =
+          H5Dcreate2(file, name, H5T_STD_I32LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+      const int values[] = {1, 2, 3};
+      if (*name == 'f') H5Dwrite(dataset, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+      H5Dclose(dataset);
+    }
+    H5Sclose(space);
+    H5Pclose(list);
+    H5Fclose(file);
+  }
+  EXPECT_EQ(open().dataset("full").read<int32_t>(0, 3), (std::vector{1, 2, 3}));
+  ASSERT_GE(H5Zunregister(kFilter), 0);
+  EXPECT_ERROR(open().dataset("full"), kCode,
+               "a.h5:/full: compressed with made-up, which this machine's HDF5 lacks; make it with "
+               "compression=\"gzip\"");
+  EXPECT_EQ(open().dataset("empty").read<int32_t>(0, 3), (std::vector{0, 0, 0}));
 }
 
 TEST_F(Hdf5, ErrorsAreSilentOnOtherThreadsToo) {
