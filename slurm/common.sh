@@ -46,6 +46,7 @@ output_of() {
 rows_done() {
   local output
   output=$(output_of "$@") || return
+  output=$(readlink -m -- "$output")  # a link's .part is where it leads
   [ -e "$output" ] || [ -e "$output.part" ] || { echo 0; return; }
   "$llmpq" inspect "$output" --json | sed -n 's/.*"rows_done": *\([0-9]*\).*/\1/p'
 }

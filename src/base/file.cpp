@@ -52,7 +52,19 @@ std::string read_file(const fs::path& path, int64_t max_bytes, Exit code) {
   return text;
 }
 
-void write_file_atomically(const fs::path& path, std::string_view text, Exit code) {
+fs::path follow_links(const fs::path& path, Exit code) {
+  constexpr int kMostLinks = 40;  // as many as Linux follows
+  fs::path file = path;
+  std::error_code none;
+  for (int links = 0; fs::is_symlink(file, none); ++links) {
+    CHECK(links < kMostLinks, code, "{}: a symbolic link that leads in a circle", path.string());
+    file = folder_of(file) / fs::read_symlink(file);
+  }
+  return file;
+}
+
+void write_file_atomically(const fs::path& to, std::string_view text, Exit code) {
+  const fs::path path = follow_links(to, code);
   fs::path beside = path;
   beside += ".new";
   {

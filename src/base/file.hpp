@@ -15,7 +15,11 @@ namespace llmpq {
 /// `max_bytes`.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes, Exit code);
 
-/// Writes `text` beside `path`, makes it durable and renames it over `path`.
+/// Where a file named `path` is or would be made: `path` itself, or what its symbolic links lead
+/// to. Error(code) if they lead in a circle. A rename would put the file in the place of the link.
+std::filesystem::path follow_links(const std::filesystem::path& path, Exit code);
+
+/// Writes `text` beside `path`, makes it durable and renames it over `path`; links are followed.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text, Exit code);
 
 /// Makes the file's data survive a crash of the host.

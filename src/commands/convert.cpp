@@ -109,7 +109,8 @@ int run_convert(const Job& job) {
   CHECK(results == 0 || results == std::ssize(job.input), Exit::kUsage,
         "{} of {} input files are outputs of llmpq: give prompts only, or outputs only", results,
         job.input.size());
-  const Unfinished unfinished{OutputPaths(job.output).fresh};
+  const OutputPaths paths(job.output);
+  const Unfinished unfinished{paths.fresh};
   if (results > 0) {
     convert_results(job, unfinished.path, kind);
     log_info("{} output file(s) became {}", job.input.size(), job.output.string());
@@ -117,7 +118,7 @@ int run_convert(const Job& job) {
     const int64_t rows = convert_prompts(job.input, unfinished.path, kind, make_change(job));
     log_info("{} prompts became {}", rows, job.output.string());
   }
-  rename_durably(unfinished.path, job.output, Exit::kOutput);
+  rename_durably(unfinished.path, paths.output, Exit::kOutput);
   return 0;
 }
 

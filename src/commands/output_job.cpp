@@ -100,7 +100,7 @@ OutputWishes wishes_of(const Job& job) {
 
 OutputJob open_output(const Job& job, const Input& input, OutputState state) {
   OutputJob output;
-  output.path = output_path(job);
+  output.path = OutputPaths(output_path(job)).output;  // whatever becomes of a link meanwhile
   output.lock = std::make_unique<OutputLock>(output.path, job_id());
   CHECK(check_output(output.path, wishes_of(job)) == state, Exit::kOutput,
         "{}: another job has just changed it; start this one again", output.path.string());

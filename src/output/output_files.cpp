@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/file.hpp"
 #include "base/hdf5.hpp"
 #include "base/log.hpp"
 #include "kernels/check.hpp"
@@ -50,31 +51,33 @@ bool is_same_file(int fd, const fs::path& path) {
 }  // namespace
 
 OutputPaths::OutputPaths(const fs::path& path)
-    : output(path),
-      part(beside(path, "")),
-      fresh(beside(path, ".new")),
-      recover(beside(path, ".recover")),
-      result(beside(path, ".result")),
-      lock(beside(path, ".lock")) {}
+    : output(follow_links(path, Exit::kOutput)),
+      part(beside(output, "")),
+      fresh(beside(output, ".new")),
+      recover(beside(output, ".recover")),
+      result(beside(output, ".result")),
+      lock(beside(output, ".lock")) {}
 
-void check_place(const fs::path& file) {
-  CHECK(!file.empty() && file.has_filename(), Exit::kOutput, "{}: want the name of a file to write",
-        file.string());
+void check_place(const fs::path& path) {
+  CHECK(!path.empty() && path.has_filename(), Exit::kOutput, "{}: want the name of a file to write",
+        path.string());
+  const fs::path file = follow_links(path, Exit::kOutput);
   const fs::path folder = folder_of(file);
   std::error_code ignored;
+  // A file takes the place of what was there: that must not be a device.
+  CHECK(!fs::exists(path, ignored) || fs::is_directory(path, ignored) ||
+            fs::is_regular_file(path, ignored),
+        Exit::kOutput, "{}: is a device, a pipe or the like, want a file", path.string());
   CHECK(fs::is_directory(folder, ignored), Exit::kOutput,
-        "{}: the folder {} does not exist; create it or choose another output", file.string(),
+        "{}: the folder {} does not exist; create it or choose another output", path.string(),
         folder.string());
   CHECK(::access(folder.c_str(), W_OK | X_OK) == 0, Exit::kOutput,
-        "{}: the folder {} cannot be written: {}", file.string(), folder.string(),
+        "{}: the folder {} cannot be written: {}", path.string(), folder.string(),
         std::strerror(errno));
   CHECK(!fs::is_directory(file, ignored), Exit::kOutput, "{}: is a folder, want a file",
-        file.string());
-  // A file takes the place of what was there: that must not be a device.
-  CHECK(!fs::exists(file, ignored) || fs::is_regular_file(file, ignored), Exit::kOutput,
-        "{}: is a device, a pipe or the like, want a file", file.string());
+        path.string());
   CHECK(fs::canonical(folder, ignored) != "/dev", Exit::kOutput,
-        "{}: devices are there; choose a file in another folder", file.string());
+        "{}: devices are there; choose a file in another folder", path.string());
 }
 
 fs::path shard_output(const fs::path& output, const std::string& shard) {

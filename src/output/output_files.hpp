@@ -8,7 +8,9 @@
 
 namespace llmpq {
 
-/// All files beside OUTPUT are named OUTPUT.part* and are gone when it is complete.
+/// All files beside OUTPUT are named OUTPUT.part* and are gone when it is complete. Where OUTPUT is
+/// a symbolic link, they stand beside what it leads to, which is what is written: Error(kOutput) if
+/// it leads in a circle.
 struct OutputPaths {
   explicit OutputPaths(const std::filesystem::path& output);
   std::filesystem::path output;

@@ -133,7 +133,8 @@ Quantizer read_quantizer(const h5::Group& file) {
 
 }  // namespace
 
-void save_sensitivity(const std::filesystem::path& path, const Sensitivity& sensitivity) {
+void save_sensitivity(const std::filesystem::path& to, const Sensitivity& sensitivity) {
+  const std::filesystem::path path = follow_links(to, Exit::kOutput);
   std::filesystem::path temporary = path;
   temporary += ".part";
   {

@@ -20,6 +20,24 @@ TEST(File, WrittenAtomicallyAndReadWithinBounds) {
   EXPECT_FALSE(std::filesystem::exists(folder / "a.new"));
 }
 
+TEST(File, LinksAreFollowedToWhereAFileIsOrWouldBe) {
+  namespace fs = std::filesystem;
+  const TempFolder folder;
+  fs::create_directory(folder / "far");
+  fs::create_symlink("far/there", folder / "relative");
+  fs::create_symlink(folder / "relative", folder / "twice");
+  EXPECT_EQ(follow_links(folder / "plain", Exit::kOutput), folder / "plain");
+  EXPECT_EQ(follow_links(folder / "twice", Exit::kOutput), folder / "far/there");
+  for (const char* text : {"new", "again"}) {
+    write_file_atomically(folder / "twice", text, Exit::kOutput);
+    EXPECT_TRUE(fs::is_symlink(folder / "twice") && fs::is_symlink(folder / "relative"));
+    EXPECT_EQ(read_file(folder / "far/there", 9, Exit::kOutput), text);
+  }
+  fs::create_symlink("round", folder / "round");
+  EXPECT_ERROR(follow_links(folder / "round", Exit::kOutput), Exit::kOutput,
+               "round: a symbolic link that leads in a circle");
+}
+
 TEST(File, FailuresNameThePathAndTheReason) {
   const TempFolder folder;
   EXPECT_ERROR(read_file(folder / "none", 9, Exit::kModel), Exit::kModel,

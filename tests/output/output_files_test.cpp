@@ -84,6 +84,25 @@ TEST_F(OutputFiles, PlacesThatCannotBeWritten) {
   EXPECT_ERROR(check_output("", {false, false}), Exit::kOutput, "want the name of a file");
 }
 
+TEST_F(OutputFiles, AllStandWhereALinkLeads) {
+  namespace fs = std::filesystem;
+  const auto link = folder_ / "link.h5";
+  fs::create_directory(folder_ / "far");
+  fs::create_symlink("far/out.h5", link);
+  EXPECT_EQ(check_output(link, {}), OutputState::kFresh);
+  Journal::create(link, sample_head(0, 3));
+  EXPECT_TRUE(fs::exists(folder_ / "far/out.h5.part"));
+  EXPECT_ERROR(check_output(link, {}), Exit::kOutput, "far/out.h5.part: an earlier job left rows");
+  EXPECT_EQ(check_output(link, {.resume = true}), OutputState::kContinue);
+  fs::remove(folder_ / "far/out.h5.part");
+  ResultWriter(folder_ / "far/out.h5", empty_head()).finish();
+  EXPECT_ERROR(check_output(link, {}), Exit::kOutput, "link.h5: exists already");
+  EXPECT_EQ(check_output(link, {.resume = true}), OutputState::kComplete);
+  fs::create_symlink(folder_ / "none/out.h5", folder_ / "dangling");
+  EXPECT_ERROR(check_output(folder_ / "dangling", {}), Exit::kOutput,
+               "dangling: the folder " + (folder_ / "none").string() + " does not exist");
+}
+
 TEST_F(OutputFiles, ShardsHaveNamesOfTheirOwn) {
   EXPECT_EQ(shard_output("a/out.h5", "2/8"), std::filesystem::path("a/out.h5.shard-2-of-8"));
 }
