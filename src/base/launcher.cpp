@@ -2,10 +2,12 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 
 namespace llmpq {
 namespace {
@@ -31,6 +33,14 @@ bool is_first_rank() {
   for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"})
     if (const char* rank = std::getenv(name)) return std::string(rank) == "0";
   return true;
+}
+
+bool is_mpirun(int pid) {
+  std::string command;
+  std::ifstream(fmt::format("/proc/{}/comm", pid)) >> command;
+  constexpr std::array kNames{"mpirun",  "mpiexec", "orterun",       "orted",          "prte",
+                              "prterun", "prted",   "mpiexec.hydra", "hydra_pmi_proxy"};
+  return std::ranges::find(kNames, command) != kNames.end();
 }
 
 std::optional<double> slurm_end_s() {

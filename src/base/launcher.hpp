@@ -10,6 +10,9 @@ namespace llmpq {
 /// The launcher's word for who we are; true also without one.
 bool is_first_rank();
 
+/// The process is an mpirun, or what it starts on other hosts.
+bool is_mpirun(int pid);
+
 /// When Slurm ends this job, in seconds since 1970; nothing outside Slurm, or where no limit is
 /// known. Without SLURM_JOB_END_TIME it asks squeue, for five seconds at most: call it on one rank,
 /// once, before MPI starts.

@@ -57,7 +57,7 @@ Driven drive(const Mpi& mpi, Share& share, const DriveSetup& setup) {
                    tell_progress();
                  },
              .timeline = setup.timeline,
-             .on_error = save});
+             .on_error = [&](Exit) { save(); }});
   io.close();
   setup.watch.save_with({});
   tell_progress();

@@ -103,7 +103,8 @@ int run_generate(const Job& job) {
       run_share(mpi, share, plan,
                 {.bell = bell,
                  .tick = [&](const Activity& mine) { watch.look(mine); },
-                 .timeline = wanted});
+                 .timeline = wanted,
+                 .on_error = [&](Exit code) { watch.tell_failed(code); }});
   });
   RunTimes times{started, utc_now(), share.load_s, run_timer.seconds(), plan.figures.strategy, {}};
   if (decision.predicted) times.promised_tokens_per_s = decision.predicted->output_tokens_per_s();

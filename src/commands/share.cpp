@@ -176,7 +176,7 @@ void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& s
 }
 
 void or_abort(const Mpi& mpi, const std::function<void()>& work,
-              const std::function<void()>& on_error) {
+              const std::function<void(Exit)>& on_error) {
   Exit code = Exit::kInternal;
   std::string sentence;
   try {
@@ -188,8 +188,8 @@ void or_abort(const Mpi& mpi, const std::function<void()>& work,
   } catch (const std::exception& error) {
     sentence = error.what();
   }
-  if (on_error) on_error();
   print_error(fmt::format("rank {} on {}: {}", mpi.rank(), mpi.host(), sentence));
+  if (on_error) on_error(code);
   mpi.abort(code);
 }
 

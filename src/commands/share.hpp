@@ -51,8 +51,9 @@ struct RunSetup {
   Conductor* conductor = nullptr;  ///< rank 0's
   /// Called some ten times a second with what the stage is at; may be empty.
   std::function<void(const Activity&)> tick;
-  Timeline* timeline = nullptr;         ///< where to write what was done when; may be null
-  std::function<void()> on_error = {};  ///< called before a failure ends all ranks; may be empty
+  Timeline* timeline = nullptr;  ///< where to write what was done when; may be null
+  /// Called with the exit code before a failure ends all ranks; may be empty.
+  std::function<void(Exit)> on_error = {};
 };
 
 /// Returns when the conductor has ended the work and all of it is done. Collective. A failure ends
@@ -60,9 +61,9 @@ struct RunSetup {
 void run_share(const Mpi& mpi, Share& share, const Plan& plan, const RunSetup& setup);
 
 /// Runs `work`, in which other ranks may be waited for; if it throws, prints rank, host and the
-/// sentence and ends all ranks with the error's exit code. `on_error` is called before; may be
+/// sentence and ends all ranks with the error's exit code. `on_error` is called between; may be
 /// empty.
 void or_abort(const Mpi& mpi, const std::function<void()>& work,
-              const std::function<void()>& on_error = {});
+              const std::function<void(Exit)>& on_error = {});
 
 }  // namespace llmpq

@@ -1,5 +1,7 @@
 #include "commands/watch.hpp"
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/log.hpp"
@@ -8,6 +10,10 @@
 
 namespace llmpq {
 namespace {
+
+/// Rank 0 looks around ten times a second, and saves within ten.
+constexpr double kLongestEnd_s = 15;
+constexpr auto kLookInterval = std::chrono::milliseconds(10);
 
 WatchSetup watch_setup(const Mpi& mpi, const Job& job) {
   return {.rank = mpi.rank(),
@@ -30,10 +36,17 @@ Watch::~Watch() { mpi_.while_waiting({}); }
 void Watch::look(const Activity& mine) {
   mine_ = mine;
   if (const auto lost = watchdog_.poll(steady_seconds(), mine, signals_seen())) give_up(*lost);
+  if (const auto& failed = watchdog_.failed()) end_after(*failed);
   const Stop now = stop();
   if (mpi_.rank() != 0 || now == told_) return;
   if (now == Stop::kNow)
     log_warning("stopping at once; finished rows are saved");
+  else if (watchdog_.is_end())
+    log_warning(
+        "{} by mpirun, which ends all ranks now, because one of them died or it was stopped "
+        "itself: "
+        "finished rows are saved, --resume goes on",
+        watchdog_.asked());
   else
     log_warning(
         "{}: no new prompts; those that run have {} s (--grace) to finish, then all is saved",
@@ -54,6 +67,25 @@ void Watch::set_plan(const Plan& plan) {
     pipeline_.push_back(stage.ranks.at(0));
   }
   watchdog_.set_stages(std::move(stage_of_rank));
+}
+
+void Watch::tell_failed(Exit code) {
+  if (mpi_.rank() == 0) return;
+  const Timer timer;
+  try {
+    while (timer.seconds() < kLongestEnd_s) {
+      watchdog_.tell_failed(steady_seconds(), code);
+      std::this_thread::sleep_for(kLookInterval);
+    }
+  } catch (const Error&) {
+    // It may be MPI that has failed; the error itself is told already.
+  }
+}
+
+void Watch::end_after(const FailedRank& failed) {
+  if (save_) save_();
+  log_warning("rank {} has failed, which ends the job: finished rows are saved", failed.rank);
+  mpi_.abort(failed.code);
 }
 
 void Watch::give_up(const std::string& sentence) {

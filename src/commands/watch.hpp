@@ -34,9 +34,13 @@ class Watch {
   std::string blame(int64_t step) const { return watchdog_.blame(step, pipeline_); }
   /// `save` is called before the job is ended; empty: there is nothing to save.
   void save_with(std::function<void()> save) { save_ = std::move(save); }
+  /// This rank has failed and has told its error: lets rank 0 save what is finished and end the
+  /// job. Comes back if it does not, and at once on rank 0.
+  void tell_failed(Exit code);
 
  private:
   [[noreturn]] void give_up(const std::string& sentence);
+  [[noreturn]] void end_after(const FailedRank& failed);
 
   Mpi& mpi_;
   int64_t grace_s_;

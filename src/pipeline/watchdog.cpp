@@ -24,7 +24,9 @@ struct Pulse {
   int32_t rank = 0;
   Stop stop = Stop::kNo;  ///< from rank 0
   Activity activity;
-  int32_t signal = 0;  ///< 0: none came
+  int32_t signal = 0;       ///< 0: none came
+  int32_t signal_ends = 0;  ///< SignalsSeen::is_end
+  int32_t failure = 0;      ///< the exit code of a rank that has failed
   int32_t padding = 0;
   double first_signal_ago_s = 0, last_signal_ago_s = 0;
 };
@@ -75,7 +77,7 @@ std::optional<std::string> Watchdog::poll(double now_s, const Activity& mine,
   const double awake_s = std::min(now_s - last_poll_s_, interval_s_);
   last_poll_s_ = now_s;
   for (Peer& peer : peers_) peer.silent_s += awake_s;
-  if (asked) note_signals(setup_.rank, signals.last, signals.first_s, signals.last_s);
+  if (asked) note_signals(setup_.rank, signals);
   listen(now_s);
   const Stop before = stop_;
   if (setup_.rank == 0) stop_ = requests_.at(now_s);
@@ -94,19 +96,29 @@ void Watchdog::listen(double now_s) {
     CHECK(peer != peers_.end(), Exit::kMpi, "a pulse came from rank {}", pulse.rank);
     peer->silent_s = 0;
     peer->activity = pulse.activity;
+    if (pulse.failure != 0 && !failed_)
+      failed_ = FailedRank{pulse.rank, static_cast<Exit>(pulse.failure)};
     if (setup_.rank > 0)
       stop_ = std::max<Stop>(stop_, pulse.stop);
     else if (pulse.signal != 0)
-      note_signals(pulse.rank, pulse.signal, now_s - pulse.first_signal_ago_s,
-                   now_s - pulse.last_signal_ago_s);
+      note_signals(pulse.rank, {pulse.signal, now_s - pulse.first_signal_ago_s,
+                                now_s - pulse.last_signal_ago_s, pulse.signal_ends != 0});
   }
 }
 
-void Watchdog::note_signals(int rank, int signal, double first_s, double last_s) {
-  requests_.add(first_s, last_s);
+void Watchdog::tell_failed(double now_s, Exit code) {
+  const bool is_news = failure_ == 0;
+  failure_ = static_cast<int32_t>(code);
+  if (is_news) tell(now_s, mine_, {});
+  for (auto& link : links_.out) link->finish();
+}
+
+void Watchdog::note_signals(int rank, const SignalsSeen& signals) {
+  requests_.add(signals.first_s, signals.last_s);
   if (asked_.empty())
-    asked_ = fmt::format("{} on rank {} on {}", signal_name(signal), rank,
+    asked_ = fmt::format("{} on rank {} on {}", signal_name(signals.last), rank,
                          setup_.hosts.at(static_cast<size_t>(rank)));
+  ends_ |= signals.is_end;
   if (rank == setup_.rank && rank > 0) stop_ = std::max<Stop>(stop_, Stop::kDrain);
 }
 
@@ -115,6 +127,8 @@ void Watchdog::tell(double now_s, const Activity& mine, const SignalsSeen& signa
                     .stop = stop_,
                     .activity = mine,
                     .signal = signals.last,
+                    .signal_ends = signals.is_end,
+                    .failure = failure_,
                     .first_signal_ago_s = now_s - signals.first_s,
                     .last_signal_ago_s = now_s - signals.last_s};
   for (auto& link : links_.out) link->start(pack(pulse));

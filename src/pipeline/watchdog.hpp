@@ -32,6 +32,12 @@ struct WatchSetup {
   double grace_s = 60;
 };
 
+/// A rank that has told its error and ends the job.
+struct FailedRank {
+  int rank = 0;
+  Exit code = Exit::kInternal;
+};
+
 class Watchdog {
  public:
   Watchdog(const WatchSetup& setup, WatchLinks links, double now_s);
@@ -46,6 +52,14 @@ class Watchdog {
   Stop stop() const { return stop_; }
   /// Who was asked first, as far as rank 0 knows: "SIGUSR1 on rank 2 on node7".
   const std::string& asked() const { return asked_; }
+  /// It was mpirun, which leaves the ranks a second.
+  bool is_end() const { return ends_; }
+
+  /// Another rank than 0: tells rank 0 that this one has failed, and gives what is under way a
+  /// chance to leave; call it until the job ends.
+  void tell_failed(double now_s, Exit code);
+  /// Rank 0: who has failed, if any.
+  const std::optional<FailedRank>& failed() const { return failed_; }
 
   /// From now on ranks are named with their stage; -1: none.
   void set_stages(std::vector<int> stage_of_rank) { stages_ = std::move(stage_of_rank); }
@@ -61,7 +75,7 @@ class Watchdog {
 
   void listen(double now_s);
   void tell(double now_s, const Activity& mine, const SignalsSeen& signals);
-  void note_signals(int rank, int signal, double first_s, double last_s);
+  void note_signals(int rank, const SignalsSeen& signals);
   std::optional<std::string> find_silent() const;
   std::string where(const Peer& peer) const;
   std::string doing(const Peer& peer) const;
@@ -75,7 +89,10 @@ class Watchdog {
   std::atomic<Stop> stop_{Stop::kNo};
   double told_signal_s_ = 0;  ///< last_s of the signals that were told
   Activity told_activity_;
+  int32_t failure_ = 0;  ///< this rank's exit code, once it has failed
+  std::optional<FailedRank> failed_;
   std::string asked_;
+  bool ends_ = false;
   std::vector<int> stages_;
   Activity mine_;
 };

@@ -1,6 +1,8 @@
 #include "base/launcher.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -14,6 +16,15 @@ TEST(Launcher, ReadsSqueuesTimeLeft) {
   EXPECT_EQ(parse_time_left("1-02:03:04"), 93784);
   for (const char* text : {"", "UNLIMITED\n", "INVALID", "slurm_load_jobs error"})
     EXPECT_EQ(parse_time_left(text), std::nullopt) << text;
+}
+
+TEST(Launcher, KnowsAnMpirunByItsName) {
+  const pid_t own = ::getpid();
+  EXPECT_FALSE(is_mpirun(own));
+  EXPECT_FALSE(is_mpirun(0));
+  ::prctl(PR_SET_NAME, "orted");
+  EXPECT_TRUE(is_mpirun(own));
+  ::prctl(PR_SET_NAME, "tests_base");
 }
 
 /// Without Slurm's variables before and after each test.

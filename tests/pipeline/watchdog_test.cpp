@@ -113,6 +113,19 @@ TEST_F(WatchdogTest, ASignalOnAnyRankIsKnownToAll) {
   for (size_t rank = 0; rank < 3; ++rank) EXPECT_EQ(stop_of(rank), Stop::kNow) << rank;
 }
 
+TEST_F(WatchdogTest, Rank0HearsOfARankThatFailsAndOfTheEndByMpirun) {
+  ASSERT_EQ(run_until(5), "");
+  EXPECT_FALSE(dogs_[0]->failed());
+  EXPECT_FALSE(dogs_[0]->is_end());
+  dogs_[2]->tell_failed(now_s_, Exit::kGpu);
+  signals_[1] = {SIGTERM, 5, 5, true};
+  ASSERT_EQ(run_until(5.5), "");
+  ASSERT_TRUE(dogs_[0]->failed());
+  EXPECT_EQ(dogs_[0]->failed()->rank, 2);
+  EXPECT_EQ(dogs_[0]->failed()->code, Exit::kGpu);
+  EXPECT_TRUE(dogs_[0]->is_end());
+}
+
 TEST_F(WatchdogTest, BlamesTheFirstStageThatHasNotComputedAStep) {
   dogs_[0]->set_stages({0, 2, 1});
   activities_[0] = {9, -1};

@@ -165,6 +165,31 @@ TEST_F(Life, SigtermToMpirunLosesNothing) {
   expect_resumed_is_whole("mpirun.h5");
 }
 
+TEST_F(Life, ARankThatFailsEndsTheRunWithAllSaved) {
+  const ProgramRun run = run_program(
+      job("failed.h5"), 3,
+      {.environment = {
+           {"LD_PRELOAD", LLMPQ_FAILING_SENDS}, {"FAILING_RANK", "2"}, {"FAILING_AFTER", "100"}}});
+  EXPECT_EQ(run.exit_code, kMpi) << run.err;
+  const size_t cause = run.err.find("MPI_Isend failed");
+  const size_t end = run.err.find("rank 2 has failed, which ends the job: finished rows are saved");
+  EXPECT_NE(end, std::string::npos) << run.err;
+  EXPECT_LT(cause, end) << run.err;
+  EXPECT_THAT(run.err, Not(HasSubstr("no new prompts")));
+  EXPECT_GT(inspect("failed.h5")["rows_done"], 0);
+  expect_resumed_is_whole("failed.h5");
+}
+
+TEST_F(Life, ARankThatDiesIsNoSignalToDrain) {
+  RunningProgram program(job("died.h5"), 3);
+  wait_for_rows(program, "died.h5");
+  ASSERT_TRUE(program.signal_rank(1, SIGKILL));
+  const ProgramRun run = program.wait();
+  EXPECT_EQ(run.exit_code, 128 + SIGKILL) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("by mpirun, which ends all ranks now, because one of them died"));
+  EXPECT_THAT(run.err, Not(HasSubstr("no new prompts")));
+}
+
 TEST_F(Life, NobodyNeedsToListen) {
   const ProgramRun run = run_program(job("deaf.h5", {"--rows", "0:6"}), 0, {.closed_pipes = true});
   EXPECT_EQ(run.exit_code, 0);
