@@ -65,14 +65,18 @@ fs::path follow_links(const fs::path& path, Exit code) {
 
 void write_file_atomically(const fs::path& to, std::string_view text, Exit code) {
   const fs::path path = follow_links(to, code);
-  fs::path beside = path;
-  beside += ".new";
+  const Unfinished beside(path.string() + ".new");
   {
-    const Descriptor file(beside, O_WRONLY | O_CREAT | O_TRUNC, code, "write");
-    write_all(file, text, beside, code);
-    sync(file, beside, code);
+    const Descriptor file(beside.path(), O_WRONLY | O_CREAT | O_TRUNC, code, "write");
+    write_all(file, text, beside.path(), code);
+    sync(file, beside.path(), code);
   }
-  rename_durably(beside, path, code);
+  rename_durably(beside.path(), path, code);
+}
+
+Unfinished::~Unfinished() {
+  std::error_code ignored;
+  fs::remove(path_, ignored);
 }
 
 void sync_file(const fs::path& path, Exit code) {

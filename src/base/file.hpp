@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "kernels/check.hpp"
 
@@ -21,6 +22,19 @@ std::filesystem::path follow_links(const std::filesystem::path& path, Exit code)
 
 /// Writes `text` beside `path`, makes it durable and renames it over `path`; links are followed.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text, Exit code);
+
+/// A file that is being made: it is removed at the end unless it was renamed, that is, finished.
+class Unfinished {
+ public:
+  explicit Unfinished(std::filesystem::path path) : path_(std::move(path)) {}
+  ~Unfinished();
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
 
 /// Makes the file's data survive a crash of the host.
 void sync_file(const std::filesystem::path& path, Exit code);

@@ -11,12 +11,37 @@
 namespace llmpq::h5 {
 namespace {
 
-herr_t add_description(unsigned, const H5E_error2_t* error, void* text) {
-  auto& sentence = *static_cast<std::string*>(text);
+/// What the library's error stack says, outermost call first.
+struct ErrorStack {
+  std::string sentence;
+  std::string system;  ///< why the operating system refused, if that is the cause
+};
+
+/// The system's own words in the description of a failed call to it, which has its arguments too.
+std::string system_error(const std::string& description) {
+  constexpr std::string_view kMark = "error message = '";
+  const size_t begin = description.find(kMark);
+  if (begin == std::string::npos) return "";
+  const std::string rest = description.substr(begin + kMark.size());
+  return rest.substr(0, rest.find('\''));
+}
+
+herr_t add_description(unsigned, const H5E_error2_t* error, void* stack) {
+  auto& [sentence, system] = *static_cast<ErrorStack*>(stack);
   const std::string description = error->desc != nullptr ? error->desc : "";
+  if (const std::string words = system_error(description); !words.empty()) system = words;
   if (description.empty() || sentence.find(description) != std::string::npos) return 0;
   if (sentence.size() < 300) sentence += (sentence.empty() ? "" : ": ") + description;
   return 0;
+}
+
+std::string way_out(const ErrorStack& stack) {
+  if (stack.sentence.find("unable to lock") != std::string::npos)
+    return "; close the program that writes it, or, where the file system has no locks, set "
+           "HDF5_USE_FILE_LOCKING=FALSE in the environment";
+  if (stack.system == std::strerror(ENOSPC) || stack.system == std::strerror(EDQUOT))
+    return "; make room there and start again (generate with --resume: finished rows are safe)";
+  return "";
 }
 
 Handle latest_format(const Place& place) {
@@ -45,16 +70,13 @@ void silence_errors() {
 }
 
 void fail_h5(const Place& place, const char* call) {
-  std::string text;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, add_description, &text);
+  ErrorStack stack;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, add_description, &stack);
   H5Eclear2(H5E_DEFAULT);
   const std::string name(call);
-  const bool locked = text.find("unable to lock") != std::string::npos;
+  const std::string& words = stack.system.empty() ? stack.sentence : stack.system;
   fail(place.code, "{}: {} failed: {}{}", place.name, name.substr(0, name.find('(')),
-       text.empty() ? "no reason given" : text,
-       locked ? "; close the program that writes it, or, where the file system has no locks, set "
-                "HDF5_USE_FILE_LOCKING=FALSE in the environment"
-              : "");
+       words.empty() ? "no reason given" : words, way_out(stack));
 }
 
 Handle::~Handle() {

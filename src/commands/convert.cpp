@@ -90,15 +90,6 @@ void check_target(const Job& job) {
   check_output(job.output, {.overwrite = true});
 }
 
-/// A file that is gone at the end unless it got its name.
-struct Unfinished {
-  fs::path path;
-  ~Unfinished() {
-    std::error_code ignored;
-    fs::remove(path, ignored);
-  }
-};
-
 }  // namespace
 
 int run_convert(const Job& job) {
@@ -110,15 +101,15 @@ int run_convert(const Job& job) {
         "{} of {} input files are outputs of llmpq: give prompts only, or outputs only", results,
         job.input.size());
   const OutputPaths paths(job.output);
-  const Unfinished unfinished{paths.fresh};
+  const Unfinished unfinished(paths.fresh);
   if (results > 0) {
-    convert_results(job, unfinished.path, kind);
+    convert_results(job, unfinished.path(), kind);
     log_info("{} output file(s) became {}", job.input.size(), job.output.string());
   } else {
-    const int64_t rows = convert_prompts(job.input, unfinished.path, kind, make_change(job));
+    const int64_t rows = convert_prompts(job.input, unfinished.path(), kind, make_change(job));
     log_info("{} prompts became {}", rows, job.output.string());
   }
-  rename_durably(unfinished.path, paths.output, Exit::kOutput);
+  rename_durably(unfinished.path(), paths.output, Exit::kOutput);
   return 0;
 }
 

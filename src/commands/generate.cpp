@@ -108,15 +108,15 @@ int run_generate(const Job& job) {
   });
   RunTimes times{started, utc_now(), share.load_s, run_timer.seconds(), plan.figures.strategy, {}};
   if (decision.predicted) times.promised_tokens_per_s = decision.predicted->output_tokens_per_s();
-  if (wanted) {
-    const auto events = collect_events(mpi, timeline);
-    save_events(mpi, job, {plan, events, origin_s, origin_s + times.run_s});
-  }
 
   int code = 0;
   mpi.agreed_on_long([&] {
     if (mpi.rank() == 0) code = finish_output(job, input, output, driven, times);
   });
+  if (wanted) {  // after the output, which must not depend on them
+    const auto events = collect_events(mpi, timeline);
+    save_events(mpi, job, {plan, events, origin_s, origin_s + times.run_s});
+  }
   return std::stoi(mpi.broadcast(std::to_string(code)));
 }
 

@@ -45,11 +45,13 @@ std::vector<TraceEvent> collect_events(const Mpi& mpi, const Timeline& mine) {
 
 void save_events(const Mpi& mpi, const Job& job, const EventsOfRun& run) {
   const auto names = mpi.gather(fmt::format("rank {} on {}", mpi.rank(), mpi.host()));
-  if (mpi.rank() != 0) return;
-  if (!job.timeline.empty())
-    save(job.timeline, "timeline of steps", timeline_text(run.events, mpi.size(), run.begin_s));
-  if (!job.trace.empty()) save(job.trace, "trace", chrome_trace(run.events, names, run.begin_s));
-  if (!job.svg.empty()) save(job.svg, "chart", draw(run));
+  mpi.agreed([&] {
+    if (mpi.rank() != 0) return;
+    if (!job.timeline.empty())
+      save(job.timeline, "timeline of steps", timeline_text(run.events, mpi.size(), run.begin_s));
+    if (!job.trace.empty()) save(job.trace, "trace", chrome_trace(run.events, names, run.begin_s));
+    if (!job.svg.empty()) save(job.svg, "chart", draw(run));
+  });
 }
 
 }  // namespace llmpq

@@ -23,7 +23,7 @@ struct EventsOfRun {
   const std::vector<TraceEvent>& events;  ///< collect_events()'
   double begin_s = 0, end_s = 0;
 };
-/// Writes what the job asks for. Collective. Error(kOutput) on rank 0.
+/// Writes what the job asks for. Collective. Error(kOutput) on all ranks.
 void save_events(const Mpi& mpi, const Job& job, const EventsOfRun& run);
 
 }  // namespace llmpq

@@ -65,6 +65,7 @@ Journal::~Journal() = default;
 std::unique_ptr<Journal> Journal::create(const std::filesystem::path& output,
                                          const JournalHead& head, const std::string& plan) {
   const OutputPaths paths(output);
+  const Unfinished fresh(paths.fresh);
   std::unique_ptr<Journal> journal(
       new Journal(std::make_unique<Impl>(JournalFile::create(paths.fresh, head), CommitRecord{})));
   if (!plan.empty()) journal->add_plan(plan);
@@ -76,6 +77,7 @@ std::unique_ptr<Journal> Journal::create(const std::filesystem::path& output,
 std::unique_ptr<Journal> Journal::resume(const std::filesystem::path& output, bool retry_failed) {
   const OutputPaths paths(output);
   // A kill during the repair must not cost rows either, so the journal itself is left alone.
+  const Unfinished copy(paths.recover);
   std::error_code error;
   std::filesystem::copy_file(paths.part, paths.recover,
                              std::filesystem::copy_options::overwrite_existing, error);
@@ -120,6 +122,7 @@ std::unique_ptr<Journal> Journal::with_good_rows(const std::filesystem::path& ou
                                                  int64_t rows, const ReadRows& read) {
   constexpr int64_t kRowsAtOnce = 256;
   const OutputPaths paths(output);
+  const Unfinished fresh(paths.fresh);
   auto journal = std::unique_ptr<Journal>(
       new Journal(std::make_unique<Impl>(JournalFile::create(paths.fresh, head), CommitRecord{})));
   for (const std::string& plan : plans) journal->add_plan(plan);

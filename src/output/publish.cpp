@@ -88,6 +88,7 @@ void publish(const std::filesystem::path& output, std::unique_ptr<Journal> journ
   const OutputPaths paths(output);
   journal->commit();
   journal.reset();
+  const Unfinished result(paths.result);
   {
     JournalFile file = JournalFile::open(paths.part, h5::File::Mode::kRead);
     write_result(paths.result, file, options);

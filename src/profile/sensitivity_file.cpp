@@ -135,10 +135,9 @@ Quantizer read_quantizer(const h5::Group& file) {
 
 void save_sensitivity(const std::filesystem::path& to, const Sensitivity& sensitivity) {
   const std::filesystem::path path = follow_links(to, Exit::kOutput);
-  std::filesystem::path temporary = path;
-  temporary += ".part";
+  const Unfinished temporary(path.string() + ".part");
   {
-    h5::File file = h5::File::create(temporary, false, Exit::kOutput);
+    h5::File file = h5::File::create(temporary.path(), false, Exit::kOutput);
     file.set_attribute("indicator", std::string(name(sensitivity.indicator)));
     file.set_attribute("quantizer", std::string(name(sensitivity.quantizer)));
     file.set_attribute("model_hash", hash_text(sensitivity.model_hash));
@@ -152,7 +151,7 @@ void save_sensitivity(const std::filesystem::path& to, const Sensitivity& sensit
     if (sensitivity.quality) write_quality(file.create_group("quality"), *sensitivity.quality);
     file.sync();
   }
-  rename_durably(temporary, path, Exit::kOutput);
+  rename_durably(temporary.path(), path, Exit::kOutput);
 }
 
 Sensitivity load_sensitivity(const std::filesystem::path& path, const Checkpoint& checkpoint) {

@@ -38,6 +38,17 @@ TEST(File, LinksAreFollowedToWhereAFileIsOrWouldBe) {
                "round: a symbolic link that leads in a circle");
 }
 
+TEST(File, WhatIsNotFinishedIsGone) {
+  const TempFolder folder;
+  for (const bool finishes : {false, true}) {
+    const Unfinished file(folder / "a.new");
+    std::ofstream(file.path()) << "text";
+    if (finishes) rename_durably(file.path(), folder / "a", Exit::kOutput);
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "a.new"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "a"));
+}
+
 TEST(File, FailuresNameThePathAndTheReason) {
   const TempFolder folder;
   EXPECT_ERROR(read_file(folder / "none", 9, Exit::kModel), Exit::kModel,

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <hdf5.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -113,7 +115,7 @@ TEST_F(Hdf5, FilesThatAreNotHdf5AreRefusedQuietly) {
   EXPECT_ERROR(open(), kCode, "a.h5: not an HDF5 file");
   EXPECT_ERROR(File::recover(path_, kCode), kCode, "not an HDF5 file");
   EXPECT_ERROR(File::create(folder_ / "no/such/folder.h5", false, Exit::kOutput), Exit::kOutput,
-               "H5Fcreate failed: unable to create file");
+               "H5Fcreate failed: No such file or directory");
 }
 
 TEST_F(Hdf5, AFileThatIsBeingWrittenIsToldTheWay) {
@@ -134,6 +136,26 @@ TEST_F(Hdf5, ATruncatedFileIsAnErrorEverywhere) {
   }
   std::filesystem::resize_file(path_, std::filesystem::file_size(path_) / 2);
   EXPECT_THROW(open(), Error);
+}
+
+TEST_F(Hdf5, AWriteThatTheSystemRefusesIsToldInItsWords) {
+  const auto limit_files_to = [](rlim_t bytes) {
+    rlimit limit{};
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = bytes;
+    setrlimit(RLIMIT_FSIZE, &limit);
+  };
+  std::signal(SIGXFSZ, SIG_IGN);
+  File file = create();
+  Dataset bytes = file.create_dataset("n", {value_type<uint8_t>(), 1 << 16, {}, false});
+  limit_files_to(4096);
+  EXPECT_ERROR(
+      {
+        bytes.write<uint8_t>(0, std::vector<uint8_t>(1 << 20));
+        file.sync();
+      },
+      kCode, "failed: File too large");
+  limit_files_to(RLIM_INFINITY);
 }
 
 TEST_F(Hdf5, AFilterThatIsNotThereIsNamedWithTheWayOut) {

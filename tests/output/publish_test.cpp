@@ -85,6 +85,19 @@ TEST_F(Publish, SamplesLogprobsAndAPartOfTheRows) {
   EXPECT_EQ(file.group("logprobs").dataset("row_splits").rows(), 60 * 3 + 1);
 }
 
+TEST_F(Publish, WhatFailsLeavesTheJournalAlone) {
+  const auto head = sample_head(0, 1);
+  auto journal = Journal::create(output_, head);
+  journal->add(sample_row(0, 0, 0));
+  const auto no_ids = [](int64_t, int64_t) -> std::vector<std::string> {
+    fail(Exit::kOutput, "no room");
+  };
+  EXPECT_ERROR(publish(output_, std::move(journal), {false, "{}", no_ids}), Exit::kOutput,
+               "no room");
+  EXPECT_TRUE(std::filesystem::exists(OutputPaths(output_).part));
+  EXPECT_FALSE(std::filesystem::exists(OutputPaths(output_).result));
+}
+
 TEST_F(Publish, TextAsBytes) {
   const auto head = sample_head(0, 30);
   run(head, true);

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -19,7 +20,7 @@ using testing::HasSubstr;
 using testing::Not;
 using Flags = std::vector<std::string>;
 
-constexpr int kStoppedEarly = 75, kMpi = 8;
+constexpr int kStoppedEarly = 75, kMpi = 8, kOutput = 6;
 constexpr int kRows = 80;
 
 void sleep_s(double seconds) {
@@ -163,6 +164,18 @@ TEST_F(Life, SigtermToMpirunLosesNothing) {
   EXPECT_NE(program.wait().exit_code, 0);
   EXPECT_GE(inspect("mpirun.h5")["rows_done"], before);
   expect_resumed_is_whole("mpirun.h5");
+}
+
+TEST_F(Life, ATraceThatCannotBeWrittenCostsNoRow) {
+  const std::string folder = scratch_->path("gone");
+  std::filesystem::create_directory(folder);
+  RunningProgram program(job("traced.h5", {"--rows", "0:16", "--trace", folder + "/t.json"}), 3);
+  ASSERT_TRUE(program.says("is loaded"));
+  std::filesystem::remove(folder);
+  const ProgramRun run = program.wait();
+  EXPECT_EQ(run.exit_code, kOutput) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("t.json.new: cannot write: No such file or directory"));
+  EXPECT_EQ(read_output(scratch_->path("traced.h5")).size(), 16u);
 }
 
 TEST_F(Life, ARankThatFailsEndsTheRunWithAllSaved) {
