@@ -42,6 +42,9 @@ output_of() {
   echo "$output${shard:+.shard-${shard%/*}-of-${shard#*/}}"
 }
 
+# overwrites FLAGS...: whether the job makes an output anew that exists.
+overwrites() { "$llmpq" generate "$@" --print-config | grep -qx 'overwrite = true'; }
+
 # rows_done FLAGS...: how many rows of that file are finished; 0 if there is no file yet.
 rows_done() {
   local output

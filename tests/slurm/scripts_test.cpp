@@ -8,6 +8,8 @@
 #include <set>
 #include <sstream>
 
+#include "output/journal.hpp"
+#include "output/rows.hpp"
 #include "slurm/cluster.hpp"
 
 namespace llmpq::test {
@@ -80,6 +82,38 @@ TEST_F(FindProgram, OneThatIsNotThereIsSaid) {
   const ShellRun wrong = find("slurm", "bin", {"LLMPQ=/no/llmpq"});
   EXPECT_EQ(wrong.exit_code, 2);
   EXPECT_THAT(wrong.out, HasSubstr("LLMPQ=/no/llmpq is no program on"));
+}
+
+/// What a command of common.sh says of a job, with the built program.
+std::string said(const std::string& command, const std::string& job, const Words& flags = {}) {
+  Words words{"bash", "-c",          "source \"$0/common.sh\"; llmpq=$1; shift; \"$@\"",
+              kSlurm, LLMPQ_PROGRAM, command,
+              job};
+  words.insert(words.end(), flags.begin(), flags.end());
+  const ShellRun run = run_shell(words);
+  return run.out + (run.exit_code == 0 ? "" : "exit code " + std::to_string(run.exit_code));
+}
+
+TEST(CommonScript, SeesTheRowsThatAreDoneWhereALinkLeads) {
+  const TempFolder folder;
+  fs::create_directory(folder / "far");
+  fs::create_symlink("far/out.h5", folder / "out.h5");
+  const std::string job = (folder / "job.toml").string();
+  std::ofstream(job) << "model = \"m\"\nprompts = \"p.h5\"\noutput = \"out.h5\"\n";
+  EXPECT_EQ(said("rows_done", job), "0\n");
+  auto journal = Journal::create(folder / "out.h5", sample_head(0, 9));
+  for (const int64_t row : {2, 3, 5}) journal->add(sample_row(row, 0));
+  journal->commit();
+  journal.reset();
+  EXPECT_EQ(said("rows_done", job), "3\n");
+}
+
+TEST(CommonScript, KnowsWhetherAJobOverwrites) {
+  const TempFolder folder;
+  const std::string job = (folder / "job.toml").string();
+  std::ofstream(job) << "model = \"m\"\nprompts = \"p.h5\"\noutput = \"out.h5\"\n";
+  EXPECT_EQ(said("overwrites", job), "exit code 1");
+  EXPECT_EQ(said("overwrites", job, {"--overwrite"}), "");
 }
 
 /// A task of a step on two nodes, with one task on the first and two on the second.
