@@ -1,5 +1,6 @@
 #include "base/hdf5.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -231,10 +232,22 @@ void File::flush() { CHECK_H5(place_, H5Fflush(handle_.get(), H5F_SCOPE_GLOBAL))
 
 void File::sync() {
   flush();
+  CHECK(::fsync(descriptor()) == 0 || errno == EINVAL, place_.code, "{}: cannot sync: {}",
+        place_.name, std::strerror(errno));
+}
+
+int File::descriptor() const {
   void* descriptor = nullptr;
   CHECK_H5(place_, H5Fget_vfd_handle(handle_.get(), H5P_DEFAULT, &descriptor));
-  CHECK(::fsync(*static_cast<int*>(descriptor)) == 0 || errno == EINVAL, place_.code,
-        "{}: cannot sync: {}", place_.name, std::strerror(errno));
+  return *static_cast<int*>(descriptor);
+}
+
+bool File::is_removed_from(const std::filesystem::path& path) const {
+  // Not by inodes: some file systems change them.
+  struct stat open_one {
+  }, named{};
+  const bool has_name = ::fstat(descriptor(), &open_one) != 0 || open_one.st_nlink > 0;
+  return !has_name || (::stat(path.c_str(), &named) != 0 && errno == ENOENT);
 }
 
 bool is_hdf5(const std::filesystem::path& path) {

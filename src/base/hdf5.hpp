@@ -189,8 +189,12 @@ class File : public Group {
   /// Gives everything to the operating system; sync() also makes it survive a crash of the host.
   void flush();
   void sync();
+  /// The file is not at `path` any more: somebody removed it, or put another in its place. What is
+  /// written to it is lost when it is closed.
+  bool is_removed_from(const std::filesystem::path& path) const;
 
  private:
+  int descriptor() const;
   File(Handle handle, Place place) : Group(std::move(handle), std::move(place)) {}
 };
 

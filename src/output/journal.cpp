@@ -42,6 +42,7 @@ void append(std::vector<To>& to, const From& from) {
 
 struct Journal::Impl {
   JournalFile file;
+  std::filesystem::path part;  ///< where it is; empty before it has its name
   CommitRecord committed;
   JournalBatch pending;
   int64_t failed = 0;
@@ -71,6 +72,7 @@ std::unique_ptr<Journal> Journal::create(const std::filesystem::path& output,
   if (!plan.empty()) journal->add_plan(plan);
   journal->commit();
   rename_durably(paths.fresh, paths.part, kCode);
+  journal->impl_->part = paths.part;
   return journal;
 }
 
@@ -94,6 +96,7 @@ std::unique_ptr<Journal> Journal::resume(const std::filesystem::path& output, bo
   impl->plans = rows.plans();
   impl->file.start_writing(last);
   rename_durably(paths.recover, paths.part, kCode);
+  impl->part = paths.part;
   auto journal = std::unique_ptr<Journal>(new Journal(std::move(impl)));
   if (!retry_failed || last.failed == 0) return journal;
   return with_good_rows(output, journal->head(), journal->plans(), rows.count(),
@@ -132,6 +135,7 @@ std::unique_ptr<Journal> Journal::with_good_rows(const std::filesystem::path& ou
     journal->commit();
   }
   rename_durably(paths.fresh, paths.part, kCode);
+  journal->impl_->part = paths.part;
   return journal;
 }
 
@@ -198,6 +202,10 @@ void Journal::commit() {
   if (pending.rows.empty() && pending.plans.empty()) return;
   impl_->committed = impl_->file.commit(impl_->committed, impl_->failed, pending);
   pending.for_each([](Stream, auto& values) { values.clear(); });
+  CHECK(impl_->part.empty() || !impl_->file.is_removed_from(impl_->part), kCode,
+        "{}: somebody removed it or put another file in its place while this job wrote it, and its "
+        "{} rows are lost with it; start again, and leave OUTPUT.part* alone while a job runs",
+        impl_->part.string(), impl_->committed.rows());
 }
 
 }  // namespace llmpq

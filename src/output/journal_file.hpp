@@ -88,6 +88,9 @@ class JournalFile {
 
   /// Appends `batch` after `before` and makes it survive a kill and a crash of the host.
   CommitRecord commit(const CommitRecord& before, int64_t failed, JournalBatch& batch);
+  bool is_removed_from(const std::filesystem::path& path) const {
+    return file_.is_removed_from(path);
+  }
   /// Cuts what no commit covers and starts writing for live readers.
   void start_writing(const CommitRecord& committed);
 

@@ -55,6 +55,20 @@ TEST_F(JournalTest, CommittedRowsAreReadableWhileTheJobRuns) {
   }
 }
 
+TEST_F(JournalTest, OneThatWasTakenAwayIsNoticedWithTheNextRow) {
+  for (const bool replaced : {false, true}) {
+    const auto journal = Journal::create(output_, sample_head(0, 3));
+    journal->add(sample_row(0, 0));
+    journal->commit();
+    std::filesystem::remove(paths_.part);
+    if (replaced) Journal::create(output_, sample_head(0, 3));
+    journal->add(sample_row(1, 0));
+    EXPECT_ERROR(journal->commit(), Exit::kOutput,
+                 "out.h5.part: somebody removed it or put another file in its place while this job "
+                 "wrote it, and its 2 rows are lost");
+  }
+}
+
 TEST_F(JournalTest, TheFirstPlanIsThereFromTheFirstMoment) {
   { const auto journal = Journal::create(output_, sample_head(0, 3), R"({"mix": 1})"); }
   const auto journal = Journal::resume(output_);
