@@ -211,15 +211,28 @@ void open_model_everywhere(const Mpi& mpi, const Job& job, CheckReport& report) 
   if (good) report.model = model;
 }
 
-/// Collective: what the job reads and writes besides, which rank 0 does. Whether an output that is
-/// there may stay or go is said by flags that a script may still add: a warning.
+/// Whether an output that is there may stay or go is said by flags that a script may still add, and
+/// a job that writes it may end: warnings.
+void look_at_output(const Job& job, CheckReport& report) {
+  const auto path = output_path(job);
+  try {
+    check_output(path, wishes_of(job));
+  } catch (const Error& error) {
+    warn(report, fmt::format("{} (generate's exit code would be 6)", error.what()));
+  }
+  if (const auto owner = lock_owner(path))
+    warn(report, fmt::format("{}: in use by {}; wait for it or choose another output",
+                             OutputPaths(path).part.string(), *owner));
+}
+
+/// Collective: what the job reads and writes besides, which rank 0 does.
 void look_at_files(const Mpi& mpi, const Job& job, CheckReport& report) {
   const auto on_first_rank = [&](const std::function<void()>& work) {
     return attempt(mpi, report, [&] {
       if (mpi.rank() == 0) work();
     });
   };
-  on_first_rank([&] {
+  const bool has_place = on_first_rank([&] {
     check_places(job, Command::kGenerate);
     if (!job.output.empty()) check_place(output_path(job));
   });
@@ -227,11 +240,7 @@ void look_at_files(const Mpi& mpi, const Job& job, CheckReport& report) {
     if (job.prompts.empty()) return;
     select_rows(PromptsFile::open(job.prompts).rows(), job.rows, job.shard);
   });
-  if (mpi.rank() == 0 && !job.output.empty() && std::filesystem::exists(output_path(job)) &&
-      !job.resume && !job.overwrite)
-    warn(report, fmt::format("{} is there already: generate keeps it and ends with exit code 6 "
-                             "unless it is given --resume or --overwrite",
-                             output_path(job).string()));
+  if (mpi.rank() == 0 && has_place && !job.output.empty()) look_at_output(job, report);
 }
 
 void print(const Job& job, const CheckReport& report) {

@@ -202,9 +202,9 @@ constexpr HelpPage kCheckPage{
     .synopsis = "llmpq check [JOB] [--key value ...]",
     .description =
         "Binds every rank as generate would, measures transfers between ranks and to GPUs, and "
-        "opens the job's model and prompts. Takes generate's job files. The exit code is that of "
-        "the "
-        "first error that generate would stop with.",
+        "opens the job's model and prompts. Takes generate's job files and flags, so that the word "
+        "check may stand in the place of generate. The exit code is that of the first error that "
+        "generate would stop with.",
     .success = "nothing would go wrong",
     .codes = kRunCodes,
     .files = {},

@@ -9,6 +9,7 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "commands/calibration.hpp"
+#include "input/job_options.hpp"
 #include "kernels/check.hpp"
 #include "layer/weights.hpp"
 #include "profile/links.hpp"
@@ -66,6 +67,18 @@ void warn_of_chats(const Job& job, const PromptsFile& prompts, RowRangeOfFile ro
         job.prompts.string());
 }
 
+void tell_ignored(const Job& job, const PromptsFile& prompts) {
+  for (const std::string& name : prompts.ignored()) {
+    std::string option = name;
+    std::ranges::replace(option, '_', '-');
+    if (find_option(option, Command::kGenerate))
+      log_warning("{}: dataset {} is ignored: rows cannot have it, --{} holds for all of them",
+                  job.prompts.string(), name, option);
+    else
+      log_info("{}: dataset {} is not known and ignored", job.prompts.string(), name);
+  }
+}
+
 /// Rank 0's part: the tokenizer and the prompts.
 void load_prompts(const Job& job, Input& input) {
   const auto& defaults = input.checkpoint->config().ignored_generation_defaults;
@@ -78,8 +91,7 @@ void load_prompts(const Job& job, Input& input) {
   RowRangeOfFile rows;
   if (!job.prompts.empty()) {
     input.prompts = PromptsFile::open(job.prompts);
-    for (const std::string& name : input.prompts->ignored())
-      log_info("{}: dataset {} is not known and ignored", job.prompts.string(), name);
+    tell_ignored(job, *input.prompts);
     rows = select_rows(input.prompts->rows(), job.rows, job.shard);
     warn_of_chats(job, *input.prompts, rows);
   }

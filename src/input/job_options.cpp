@@ -351,6 +351,8 @@ const std::vector<Option>& options() {
                       profile, quantizer_options, sensitivity_options, reports})
       for (Option& option : part()) all.push_back(std::move(option));
     for (Option& option : bench_options(all)) all.push_back(std::move(option));
+    for (Option& option : all)  // check may stand in generate's place
+      if (option.commands & kGenerate) option.commands |= kCheck;
     return all;
   }();
   return list;

@@ -57,8 +57,11 @@ void check_splits(const TokenRows& tokens) {
 }
 
 TokenRows open_token_rows(const h5::File& file) {
-  CHECK(!file.is_dataset("prompt_token_ids"), kCode,
-        "{}: /prompt_token_ids is a dataset, want a group with values and row_splits", file.name());
+  CHECK(
+      !file.is_dataset("prompt_token_ids"), kCode,
+      "{}: /prompt_token_ids is a dataset, want a group with values (all rows' ids, one after the "
+      "other) and row_splits (row r has values[row_splits[r]:row_splits[r + 1]])",
+      file.name());
   const h5::Group group = file.group("prompt_token_ids");
   for (const char* name : {"values", "row_splits"}) {
     CHECK(group.is_dataset(name), kCode, "{}: the dataset {} is missing", group.name(), name);

@@ -185,6 +185,15 @@ TEST(CommandLine, CheckTakesAJobFileOrNone) {
   EXPECT_THAT(help_text(Command::kCheck), HasSubstr("B is one of auto, cpu, cuda. Default: auto."));
 }
 
+TEST(CommandLine, CheckMayStandInThePlaceOfGenerate) {
+  for (const Option* option : options_of(Command::kGenerate))
+    EXPECT_NE(find_option(option->name, Command::kCheck), nullptr) << option->name;
+  const CommandLine request = parse_command_line(
+      {"check", "--model", "m", "--prompts", "p.h5", "--output", "o.h5", "--max-tokens", "4"});
+  EXPECT_EQ(request.job.prompts.filename(), "p.h5");
+  EXPECT_EQ(request.job.sampling.max_tokens, 4);
+}
+
 TEST(CommandLine, WrongUsageIsASentence) {
   EXPECT_EQ(error_of({"generat"}), "unknown command \"generat\": did you mean generate?");
   EXPECT_EQ(error_of({"xyz"}),

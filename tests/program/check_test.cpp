@@ -101,7 +101,8 @@ TEST(Check, FilesThatAJobCannotReadOrWriteAreFindings) {
   const auto there = check_json({job("prompts.h5", "out.h5"), "--threads", "1"}, 0)["findings"];
   ASSERT_EQ(there.size(), 1u);
   EXPECT_EQ(there[0]["level"], "warning");
-  EXPECT_THAT(std::string(there[0]["sentence"]), HasSubstr("out.h5 is there already"));
+  EXPECT_THAT(std::string(there[0]["sentence"]),
+              HasSubstr("out.h5: exists already and is kept; --overwrite"));
 }
 
 TEST(Check, ALinkThatCannotBeIsAFinding) {

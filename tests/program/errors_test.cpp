@@ -187,6 +187,15 @@ TEST_F(Errors, ColumnOfAnotherLength) {
   expect_error(5, "seed");
 }
 
+TEST_F(Errors, ColumnOfAnOptionThatRowsCannotHave) {
+  write_prompts(prompts(), {"a"}, {{}, {}, {{"stop_token_ids", {3}}, {"note", {1}}}});
+  const ProgramRun run = generate();
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("dataset stop_token_ids is ignored: rows cannot have it, "
+                                 "--stop-token-ids holds for all of them"));
+  EXPECT_THAT(run.err, HasSubstr("dataset note is not known and ignored"));
+}
+
 TEST_F(Errors, EmptyDatasetGivesCompleteEmptyOutput) {
   write_prompts(prompts(), {});
   const ProgramRun run = generate({}, 2);
