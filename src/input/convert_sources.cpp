@@ -175,7 +175,7 @@ class Hdf5Source : public RecordSource {
   };
 
   bool read_window() {
-    constexpr int64_t kWindow = 1024;
+    constexpr int64_t kWindow = 64;  // prompts may be long
     const int64_t begin = next_row_;
     const int64_t count = std::min(kWindow, prompts_.rows() - begin);
     if (count == 0) return false;

@@ -11,8 +11,11 @@
 namespace llmpq {
 namespace {
 
-/// Rows that are read at once where the whole file is walked.
-constexpr int64_t kWindow = 1024;
+/// Rows that are read at once where the whole file is walked; of prompts, which may be long, fewer.
+constexpr int64_t kWindow = 1024, kPromptWindow = 64;
+/// Token ids that are read at once if they are of several rows; a row with more than the most is
+/// longer than any context, and is not read.
+constexpr int64_t kTokensAtOnce = 1 << 22, kMostTokens = 1 << 26;
 
 constexpr auto kCode = Exit::kPrompts;
 
@@ -151,11 +154,36 @@ struct PromptsFile::Impl {
       return;
     }
     const auto splits = tokens->splits.read<int64_t>(begin, count + 1);
-    const auto values = tokens->values.read<int64_t>(splits[0], splits.back() - splits[0]);
-    for (size_t i = 0; i < window.size(); ++i) {
-      const std::span row(values.data() + (splits[i] - splits[0]),
-                          static_cast<size_t>(splits[i + 1] - splits[i]));
-      set_tokens(window[i], row);
+    for (size_t i = 0, end = 0; i < window.size(); i = end) {
+      end = i + 1;
+      while (end < window.size() && splits[end + 1] - splits[i] <= kTokensAtOnce) ++end;
+      read_tokens(std::span(splits).subspan(i, end - i + 1), std::span(window).subspan(i, end - i));
+    }
+  }
+
+  /// `splits`: one more than rows.
+  void read_tokens(std::span<const int64_t> splits, std::span<Prompt> rows) const {
+    const int64_t first = splits.front(), count = splits.back() - first;
+    if (count > kMostTokens) {  // of one row
+      rows[0].has_tokens = true;
+      rows[0].error = fmt::format("the prompt has {} tokens, more than any context", count);
+      return;
+    }
+    const auto values = tokens->values.read<int64_t>(first, count);
+    for (size_t i = 0; i < rows.size(); ++i)
+      set_tokens(rows[i],
+                 std::span(values).subspan(static_cast<size_t>(splits[i] - first),
+                                           static_cast<size_t>(splits[i + 1] - splits[i])));
+  }
+
+  void hash_prompts(int64_t begin, int64_t count, Hasher& hasher) const {
+    std::vector<Prompt> window(static_cast<size_t>(count));
+    read_prompts(begin, window);
+    for (const Prompt& prompt : window) {
+      hasher.add(prompt.has_tokens ? prompt.tokens.size() : prompt.text.size());
+      hasher.add(prompt.text);
+      hasher.add(std::span<const int32_t>(prompt.tokens));
+      hasher.add(prompt.error);
     }
   }
 
@@ -291,14 +319,8 @@ uint64_t PromptsFile::content_hash() const {
   hasher.add(std::string(impl_->seeds ? "seed" : "") + (impl_->stops ? "stop" : ""));
   for (int64_t begin = 0; begin < rows(); begin += kWindow) {
     const int64_t count = std::min(kWindow, rows() - begin);
-    std::vector<Prompt> window(static_cast<size_t>(count));
-    impl_->read_prompts(begin, window);
-    for (const Prompt& prompt : window) {
-      hasher.add(prompt.has_tokens ? prompt.tokens.size() : prompt.text.size());
-      hasher.add(prompt.text);
-      hasher.add(std::span<const int32_t>(prompt.tokens));
-      hasher.add(prompt.error);
-    }
+    for (int64_t at = 0; at < count; at += kPromptWindow)
+      impl_->hash_prompts(begin + at, std::min(kPromptWindow, count - at), hasher);
     for (const OptionColumn& column : impl_->columns) {
       hasher.add(std::span<const double>(column.values.read<double>(begin, count)));
     }

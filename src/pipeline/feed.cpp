@@ -71,7 +71,8 @@ FeedBatch Feed::read(int64_t max_rows) {
   // What an earlier run has done is not even read: it may be most of a large file.
   while (!at_end() && samples_left(next_row_).empty()) ++next_row_;
   if (at_end()) return batch;
-  const int64_t count = std::min(max_rows, setup_.rows.end - next_row_);
+  const int64_t count =
+      std::min(std::max<int64_t>(1, max_rows / setup_.num_samples), setup_.rows.end - next_row_);
   for (Prompt& prompt : prompts_.read(next_row_, count, setup_.defaults))
     add_requests(prompt, samples_left(prompt.row), tokenizer_, setup_, batch);
   next_row_ += count;

@@ -44,7 +44,8 @@ class RequestSource {
  public:
   virtual ~RequestSource() = default;
   virtual bool at_end() const = 0;
-  /// The requests of the next `max_rows` rows.
+  /// The requests of the next `max_rows` rows; of fewer where each has many samples, whose requests
+  /// all hold the prompt.
   virtual FeedBatch read(int64_t max_rows) = 0;
 };
 

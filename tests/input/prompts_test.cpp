@@ -98,6 +98,23 @@ TEST_F(Prompts, ReadsTokenIds) {
   EXPECT_EQ(prompts.read_ids(2, 1), std::vector<std::string>{"12"});
 }
 
+TEST_F(Prompts, TokensOfManyLongRowsAreReadPieceByPiece) {
+  // 20 rows of a million tokens, and one of 2^31, none of which is stored: HDF5 fills them in.
+  constexpr int64_t kLong = 1'000'000, kRows = 20, kLongest = int64_t{1} << 31;
+  h5::Group group = file_->create_group("prompt_token_ids");
+  group.create_dataset("values", {h5::value_type<int32_t>(), 1 << 16, {}})
+      .resize(kRows * kLong + kLongest);
+  std::vector<int64_t> splits;
+  for (int64_t row = 0; row <= kRows; ++row) splits.push_back(row * kLong);
+  splits.push_back(kRows * kLong + kLongest);
+  group.create_dataset("row_splits", {h5::value_type<int64_t>(), 16, {}}).write<int64_t>(0, splits);
+  const PromptsFile prompts = open();
+  const auto window = prompts.read(kRows - 1, 2, {});
+  EXPECT_EQ(window[0].tokens, std::vector<int32_t>(kLong, 0));
+  EXPECT_EQ(window[1].error, "the prompt has 2147483648 tokens, more than any context");
+  EXPECT_NO_THROW(prompts.content_hash());
+}
+
 TEST_F(Prompts, ColumnsWinOverTheJobAndMinusOneAndNanDoNot) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   add_text("prompt", {"a", "b"});

@@ -63,12 +63,23 @@ TEST_F(FeedTest, WhatIsDoneIsNotRead) {
     return row < 2 || (row == 3 && sample == 1);
   };
   Feed feed(prompts, &tokenizer_, resumed);
-  const FeedBatch batch = feed.read(2);
+  const FeedBatch batch = feed.read(4);
   EXPECT_TRUE(feed.at_end()) << "rows 2 and 3 are the first two that are read";
   ASSERT_EQ(batch.requests.size(), 3u);
   EXPECT_EQ(batch.requests[0].row, 2);
   EXPECT_EQ(batch.requests[2].row, 3);
   EXPECT_EQ(batch.requests[2].sample, 0);
+}
+
+TEST_F(FeedTest, ManySamplesMakeFewerRowsAtOnce) {
+  write({"a", "b", "c", "d"});
+  const PromptsFile prompts = PromptsFile::open(path_);
+  FeedSetup many = setup(4);
+  many.num_samples = 3;
+  Feed feed(prompts, &tokenizer_, many);
+  EXPECT_EQ(feed.read(7).requests.size(), 6u) << "two rows";
+  EXPECT_EQ(feed.read(1).requests.size(), 3u) << "one row at least";
+  EXPECT_EQ(feed.read(12).requests.size(), 3u) << "the last one";
 }
 
 TEST_F(FeedTest, TruncatesTheSideAskedForAndLeavesRoomForTheOutput) {
