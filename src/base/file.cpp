@@ -34,6 +34,13 @@ void sync(const Descriptor& file, const fs::path& path, Exit code) {
 
 }  // namespace
 
+bool is_there(const fs::path& path, Exit code) {
+  std::error_code error;
+  const bool there = fs::exists(path, error);
+  CHECK(!error, code, "{}: {}", path.string(), error.message());
+  return there;
+}
+
 std::string read_file(const fs::path& path, int64_t max_bytes, Exit code) {
   const Descriptor file(path, O_RDONLY, code, "open");
   const int64_t size = size_of(file, path, code);

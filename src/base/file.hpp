@@ -12,6 +12,10 @@
 
 namespace llmpq {
 
+/// Whether there is something of that name. Error(code) where the system does not tell, with its
+/// reason: a folder on the way that may not be searched, a name that is too long.
+bool is_there(const std::filesystem::path& path, Exit code);
+
 /// The whole file. Throws Error(code) that names the path if it cannot be read or is longer than
 /// `max_bytes`.
 std::string read_file(const std::filesystem::path& path, int64_t max_bytes, Exit code);

@@ -205,7 +205,7 @@ void open_model_everywhere(const Mpi& mpi, const Job& job, CheckReport& report) 
     model = fmt::format("{}: {}, {} layers, hidden {}, vocabulary {}", job.model.string(),
                         config.family, config.layers, config.hidden, config.vocab);
     const auto tokenizer = job.model / "tokenizer.json";
-    if (mpi.rank() == 0 && std::filesystem::exists(tokenizer)) Tokenizer::load(tokenizer);
+    if (mpi.rank() == 0 && is_there(tokenizer, Exit::kModel)) Tokenizer::load(tokenizer);
     if (mpi.rank() == 0 && job.chat) ChatTemplate::load(job.model);
   });
   if (good) report.model = model;

@@ -85,9 +85,9 @@ void convert_results(const Job& job, const fs::path& to, FileKind kind) {
 }
 
 void check_target(const Job& job) {
-  CHECK(job.overwrite || !fs::exists(job.output), Exit::kOutput,
+  check_place(job.output);
+  CHECK(job.overwrite || !is_there(job.output, Exit::kOutput), Exit::kOutput,
         "{}: exists already and is kept; --overwrite makes it anew", job.output.string());
-  check_output(job.output, {.overwrite = true});
 }
 
 }  // namespace

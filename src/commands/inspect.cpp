@@ -101,7 +101,7 @@ fs::path output_of(const fs::path& path) {
 Json describe_one(const fs::path& path) {
   for (const char* ending : {".jsonl", ".ndjson", ".csv", ".txt"})
     if (path.extension() == ending) return describe_prompts(path);  // which says what to do
-  if (!h5::is_hdf5(path) && fs::exists(path) && path.extension() != ".part") {
+  if (!h5::is_hdf5(path) && is_there(path, kCode) && path.extension() != ".part") {
     return describe_json(path);
   }
   if (is_result(path)) return describe_result(path);
@@ -202,8 +202,8 @@ void print_for_people(const Json& description) {
 Json describe_file(const fs::path& file) {
   const fs::path output = output_of(file);
   const fs::path part = OutputPaths(output).part;
-  if (!fs::exists(part)) {
-    CHECK(fs::exists(output), kCode, "{}: there is no such file, and no {}", output.string(),
+  if (!is_there(part, kCode)) {
+    CHECK(is_there(output, kCode), kCode, "{}: there is no such file, and no {}", output.string(),
           part.string());
     return describe_one(output);
   }
@@ -211,7 +211,7 @@ Json describe_file(const fs::path& file) {
     return describe_journal(part, output);
   } catch (const Error&) {
     // The job may have ended while we looked: then the output has taken the journal's place.
-    if (fs::exists(part) || !fs::exists(output)) throw;
+    if (is_there(part, kCode) || !is_there(output, kCode)) throw;
     return describe_one(output);
   }
 }

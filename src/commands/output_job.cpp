@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/launcher.hpp"
 #include "base/log.hpp"
@@ -140,7 +141,7 @@ void accept_output(const Job& job) {
   const OutputPaths paths(output_path(job));
   log_info("{} is complete: nothing to do", paths.output.string());
   warn_of_another_job(job, paths.output);
-  const bool was_killed = std::filesystem::exists(paths.lock) && !lock_owner(paths.output);
+  const bool was_killed = is_there(paths.lock, Exit::kOutput) && !lock_owner(paths.output);
   if (!was_killed) return;
   const OutputLock lock(paths.output, job_id());  // whose end removes its file
   remove_published_part(paths);

@@ -86,7 +86,7 @@ void load_prompts(const Job& job, Input& input) {
     log_info("generation_config.json has {}: not applied, the job's options hold",
              fmt::format("{}", fmt::join(defaults, ", ")));
   const auto tokenizer_file = job.model / "tokenizer.json";
-  if (std::filesystem::exists(tokenizer_file)) input.tokenizer = Tokenizer::load(tokenizer_file);
+  if (is_there(tokenizer_file, Exit::kModel)) input.tokenizer = Tokenizer::load(tokenizer_file);
   if (job.chat) input.chat = ChatTemplate::load(job.model);
   RowRangeOfFile rows;
   if (!job.prompts.empty()) {

@@ -154,11 +154,11 @@ Cluster parse_cluster(std::string_view text, const std::string& name) {
 
 Cluster load_cluster(const std::filesystem::path& path) {
   std::filesystem::path file = path;
-  if (!std::filesystem::exists(file)) {
+  if (!is_there(file, Exit::kUsage)) {
     // --cluster paper-03: the name is taken for a path in the working directory at first.
     const auto folder = find_data_folder("clusters");
     if (folder) file = *folder / (path.stem().string() + ".json");
-    if (!folder || !std::filesystem::exists(file)) {
+    if (!folder || !is_there(file, Exit::kUsage)) {
       const auto names = data_names("clusters");
       const std::string near = nearest_name(path.stem().string(), names);
       fail(Exit::kUsage, "{}: there is no such file, and no cluster of that name{}", path.string(),

@@ -68,9 +68,15 @@ void check_place(const fs::path& path) {
   CHECK(!fs::exists(path, ignored) || fs::is_directory(path, ignored) ||
             fs::is_regular_file(path, ignored),
         Exit::kOutput, "{}: is a device, a pipe or the like, want a file", path.string());
-  CHECK(fs::is_directory(folder, ignored), Exit::kOutput,
+  CHECK(is_there(folder, Exit::kOutput) && fs::is_directory(folder, ignored), Exit::kOutput,
         "{}: the folder {} does not exist; create it or choose another output", path.string(),
         folder.string());
+  constexpr long kEndingBytes = sizeof(".part.recover") - 1;  // the longest of OutputPaths
+  const long most_bytes = ::pathconf(folder.c_str(), _PC_NAME_MAX) - kEndingBytes;
+  CHECK(most_bytes <= 0 || std::ssize(file.filename().string()) <= most_bytes, Exit::kOutput,
+        "{}: the file's name is too long: {} bytes, at most {} leave room for what is beside it "
+        "while it is made",
+        path.string(), file.filename().string().size(), most_bytes);
   CHECK(::access(folder.c_str(), W_OK | X_OK) == 0, Exit::kOutput,
         "{}: the folder {} cannot be written: {}", path.string(), folder.string(),
         std::strerror(errno));
@@ -91,8 +97,8 @@ OutputState check_output(const fs::path& output, const OutputWishes& wishes) {
   const auto [overwrite, resume, retry_failed] = wishes;
   check_place(output);
   const OutputPaths paths(output);
-  const bool has_output = fs::exists(paths.output);
-  const bool has_part = fs::exists(paths.part);
+  const bool has_output = is_there(paths.output, Exit::kOutput);
+  const bool has_part = is_there(paths.part, Exit::kOutput);
   if (has_output && !overwrite) {
     CHECK(resume, Exit::kOutput,
           "{}: exists already and is kept; --overwrite makes it anew, --resume accepts it if it is "

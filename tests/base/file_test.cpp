@@ -51,6 +51,9 @@ TEST(File, WhatIsNotFinishedIsGone) {
 
 TEST(File, FailuresNameThePathAndTheReason) {
   const TempFolder folder;
+  EXPECT_FALSE(is_there(folder / "none", Exit::kModel));
+  EXPECT_ERROR(is_there(folder / std::string(300, 'x'), Exit::kModel), Exit::kModel,
+               "x: File name too long");
   EXPECT_ERROR(read_file(folder / "none", 9, Exit::kModel), Exit::kModel,
                "none: cannot open: No such file");
   EXPECT_ERROR(read_file(folder.path(), 9, Exit::kModel), Exit::kModel, "not a regular file");

@@ -82,6 +82,9 @@ TEST_F(OutputFiles, PlacesThatCannotBeWritten) {
   std::filesystem::create_symlink("/dev", folder_ / "dev");
   EXPECT_ERROR(check_place(folder_ / "dev/out.h5"), Exit::kOutput, "choose a file in another");
   EXPECT_ERROR(check_output("", {false, false}), Exit::kOutput, "want the name of a file");
+  EXPECT_ERROR(check_output(folder_ / std::string(243, 'x'), {}), Exit::kOutput,
+               "the file's name is too long: 243 bytes, at most 242 leave room");
+  EXPECT_EQ(check_output(folder_ / std::string(242, 'x'), {}), OutputState::kFresh);
 }
 
 TEST_F(OutputFiles, AllStandWhereALinkLeads) {
