@@ -8,6 +8,7 @@
 #include "base/file.hpp"
 #include "base/hdf5.hpp"
 #include "base/json.hpp"
+#include "base/utf8.hpp"
 #include "input/convert.hpp"
 #include "input/text_lines.hpp"
 #include "kernels/check.hpp"
@@ -49,7 +50,18 @@ class LineSink : public RecordSink {
 class JsonlSink : public LineSink {
  public:
   using LineSink::LineSink;
-  void add(const PromptRecord& record) override { write(dump_json(record_to_json(record))); }
+  void add(const PromptRecord& record) override {
+    const auto broken = first_invalid_byte(record.text);
+    CHECK(!broken, Exit::kPrompts,
+          "record {}: the text is not valid UTF-8 at byte {}, and JSON holds no other; mend it, or "
+          "convert to .csv or .txt",
+          records_, broken.value_or(0));
+    write(dump_json(record_to_json(record)));
+    ++records_;
+  }
+
+ private:
+  int64_t records_ = 0;
 };
 
 class TextSink : public LineSink {

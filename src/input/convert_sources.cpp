@@ -83,8 +83,8 @@ class CsvSource : public RecordSource {
             "{}: the header has two columns {}: rename one of them", path.string(), *name);
     const auto is_prompt = [](const auto& name) { return name == "prompt" || name == "text"; };
     CHECK(std::ranges::any_of(header_, is_prompt), kCode,
-          "{}: want a column prompt or text in the header, found {}", path.string(),
-          fmt::join(header_, ", "));
+          "{}: want a column prompt or text in the header, found {}{}", path.string(),
+          fmt::join(header_, ", "), header_.size() == 1 ? "; columns are separated by commas" : "");
   }
 
   bool next(PromptRecord& record) override {
@@ -118,6 +118,9 @@ class CsvSource : public RecordSource {
     const auto is_option = [&](const RowOption& option) { return option.name == column; };
     const bool is_number = column == "seed" || std::ranges::any_of(row_options(), is_option);
     if (!is_number && column != "stop") return field;
+    // As Python writes them: pandas' "not given", and its booleans.
+    if (is_number && (field == "nan" || field == "NaN")) return nullptr;
+    if (column == "ignore_eos" && (field == "True" || field == "False")) return field == "True";
     auto value = nlohmann::json::parse(field, nullptr, false);
     if (is_number || value.is_array()) {
       return value.is_discarded() ? nlohmann::json(field) : value;
@@ -207,7 +210,9 @@ FileKind kind_of_name(const fs::path& path) {
       {".hdf5", FileKind::kHdf5}};
   const auto found = kEndings.find(path.extension().string());
   CHECK(found != kEndings.end(), Exit::kUsage,
-        "{}: what it is must show in its name: .jsonl, .csv, .txt or .h5", path.string());
+        "{}: what it is must show in its name: .jsonl, .csv, .txt or .h5{}", path.string(),
+        path.extension() == ".json" ? "; jq -c '.[]' makes the lines of a .jsonl of a JSON array"
+                                    : "");
   return found->second;
 }
 

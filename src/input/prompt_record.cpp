@@ -73,6 +73,19 @@ double option_value(const RowOption& option, const json& value, const std::strin
   return number;
 }
 
+/// Integers with gaps are floats in pandas, and come as such: 7.0.
+int64_t seed_value(const json& value, const std::string& what) {
+  constexpr double kMostExact = 9007199254740992;  // 2^53; a larger one may be rounded
+  const double number = value.is_number_float() ? value.get<double>() : 0;
+  const bool is_whole = value.is_number_float() && number == std::floor(number);
+  CHECK(value.is_number_integer() || (is_whole && std::abs(number) <= kMostExact), kCode,
+        "{}: want an integer, found {}", what, dump_json(value));
+  if (is_whole) return static_cast<int64_t>(number);
+  const bool fits = !value.is_number_unsigned() || value.get<uint64_t>() <= kMostSeed;
+  CHECK(fits, kCode, "{}: want at most {}, found {}", what, kMostSeed, dump_json(value));
+  return value.get<int64_t>();
+}
+
 const RowOption* find_row_option(const std::string& key) {
   const std::string name = key == "max_completion_tokens" ? "max_tokens" : key;
   const auto options = row_options();
@@ -94,11 +107,7 @@ bool read_key(const std::string& key, const json& value, const std::string& what
   } else if (key == "id" || key == "custom_id") {
     record.id = id_text(value, what);
   } else if (key == "seed") {
-    CHECK(value.is_number_integer(), kCode, "{}: want an integer, found {}", what,
-          dump_json(value));
-    const bool fits = !value.is_number_unsigned() || value.get<uint64_t>() <= kMostSeed;
-    CHECK(fits, kCode, "{}: want at most {}, found {}", what, kMostSeed, dump_json(value));
-    record.seed = value.get<int64_t>();
+    record.seed = seed_value(value, what);
   } else if (key == "stop") {
     record.stop = stop_text(value, what);
   } else if (const RowOption* option = find_row_option(key)) {

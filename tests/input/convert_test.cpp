@@ -102,6 +102,23 @@ TEST_F(Convert, CsvWithQuotesCommasAndLineBreaks) {
   EXPECT_EQ(text_of(convert(again, "again.jsonl")), text_of(convert(h5, "once.jsonl")));
 }
 
+TEST_F(Convert, NumbersAndBooleansAsPandasWritesThem) {
+  const std::string csv =
+      "prompt,max_tokens,seed,ignore_eos,top_p\n"
+      "a,5.0,7.0,True,nan\n"
+      "nan,,NaN,False,0.5\n";
+  EXPECT_EQ(text_of(convert(convert(write("in.csv", csv), "p.h5"), "p.jsonl")),
+            "{\"prompt\":\"a\",\"max_tokens\":5,\"ignore_eos\":true,\"seed\":7}\n"
+            "{\"prompt\":\"nan\",\"top_p\":0.5,\"ignore_eos\":false}\n");
+}
+
+TEST_F(Convert, TextThatJsonCannotHoldIsNotChangedSilently) {
+  const auto h5 = convert(write("in.txt", "good\nbad \xff\n"), "p.h5");
+  EXPECT_ERROR(convert(h5, "p.jsonl"), Exit::kPrompts,
+               "record 1: the text is not valid UTF-8 at byte 4");
+  EXPECT_EQ(text_of(convert(h5, "p.txt")), "good\nbad \xff\n");
+}
+
 TEST_F(Convert, BlankLinesOfCsvArePassedOverWhereTheyCannotBePrompts) {
   const auto two = convert(write("in.csv", "id,prompt\r\n1,a\r\n\r\n2,b\r\n\r\n\r\n"), "p.h5");
   EXPECT_EQ(text_of(convert(two, "two.txt")), "a\nb\n");
@@ -209,6 +226,8 @@ TEST_F(Convert, FaultsAreToldWithFileAndLine) {
   expect_error("p.jsonl", "{\"prompt\": \"x\", \"seed\": 18446744073709551615}",
                "seed: want at most");
   EXPECT_ERROR(open_prompt_source(folder_ / "none.jsonl"), Exit::kPrompts, "cannot be opened");
+  expect_error("q.csv", "prompt;id\nx;1\n", "found prompt;id; columns are separated by commas");
+  EXPECT_ERROR(kind_of_name("p.json"), Exit::kUsage, "jq -c '.[]' makes the lines of a .jsonl");
   EXPECT_ERROR(kind_of_name("prompts.parquet"), Exit::kUsage, "must show in its name");
   EXPECT_ERROR(make_prompt_sink(folder_ / "no/x.jsonl", FileKind::kJsonl), Exit::kOutput,
                "cannot be written");
