@@ -81,6 +81,24 @@ Json describe_prompts(const fs::path& path) {
       {"ignored", prompts.ignored()}};
 }
 
+bool is_sensitivity(const fs::path& path) {
+  return h5::is_hdf5(path) &&
+         h5::File::open(path, h5::File::Mode::kRead, kCode).has_attribute("indicator");
+}
+
+Json describe_sensitivity(const fs::path& path) {
+  const h5::File file = h5::File::open(path, h5::File::Mode::kRead, kCode);
+  const h5::Dataset omega = file.dataset("omega"), formats = file.dataset("formats");
+  return {{"file", path.string()},
+          {"kind", "sensitivity"},
+          {"layers", omega.rows()},
+          {"formats", formats.read_text(0, formats.rows())},
+          {"indicator", file.text_attribute("indicator")},
+          {"calibrated", file.has("quality")},
+          {"model_hash", file.text_attribute("model_hash")},
+          {"tokens", file.integer_attribute("tokens")}};
+}
+
 Json describe_json(const fs::path& path) {
   const std::string text = read_file(path, kMaxJsonBytes, kCode);
   CHECK(text.find_first_not_of(" \t\r\n") != std::string::npos, kCode,
@@ -106,6 +124,7 @@ Json describe_one(const fs::path& path) {
   }
   if (is_result(path)) return describe_result(path);
   if (path.extension() == ".part") return describe_journal(path, output_of(path));
+  if (is_sensitivity(path)) return describe_sensitivity(path);
   return describe_prompts(path);
 }
 

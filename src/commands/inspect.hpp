@@ -1,5 +1,5 @@
 // llmpq inspect FILE: shows any file of ours, without mpirun: prompts, an output, the journal of a
-// running or dead job, a plan or another JSON file.
+// running or dead job, a sensitivity file, a plan or another JSON file.
 #pragma once
 
 #include <filesystem>

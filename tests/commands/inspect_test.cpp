@@ -15,6 +15,7 @@
 #include "output/output_files.hpp"
 #include "output/publish.hpp"
 #include "output/rows.hpp"
+#include "profile/sensitivity_file.hpp"
 
 namespace llmpq {
 namespace {
@@ -54,6 +55,20 @@ TEST_F(Inspect, ACompleteOutput) {
   const std::string text = printed(output_, false);
   EXPECT_THAT(text, testing::HasSubstr("rows_failed  3\n"));
   EXPECT_THAT(text, testing::HasSubstr("row 3 has no prompt"));
+}
+
+TEST_F(Inspect, ASensitivityFile) {
+  const auto file = folder_ / "model.h5";
+  Sensitivity sensitivity;
+  sensitivity.omega.resize(3);
+  sensitivity.model_hash = 255;
+  save_sensitivity(file, sensitivity);
+  const auto json = nlohmann::json::parse(printed(file, true));
+  EXPECT_EQ(json["kind"], "sensitivity");
+  EXPECT_EQ(json["layers"], 3);
+  EXPECT_EQ(json["model_hash"], "00000000000000ff");
+  EXPECT_EQ(json["calibrated"], false);
+  EXPECT_THAT(printed(file, false), testing::HasSubstr("layers      3\n"));
 }
 
 /// A job in another process: 15 rows are committed, 2 more added; then it waits.
