@@ -70,7 +70,7 @@ TEST(Check, PeaksOfEachRank) {
     EXPECT_GT(rank["peaks"]["read_gbps"], 0);
     EXPECT_GT(rank["peaks"]["f32_gflops"], 0);
     EXPECT_GT(rank["peaks"]["int8_gops"], 0);
-    EXPECT_EQ(rank["peaks"]["half_gflops"], 0);
+    EXPECT_GE(rank["peaks"]["half_gflops"], 0);  // 0 where no instruction multiplies 16-bit pairs
   }
 }
 
