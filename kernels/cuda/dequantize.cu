@@ -25,10 +25,11 @@ __device__ void store_eight(const float* v, __nv_bfloat16* to) {
 }
 
 /// One warp: a tile. Each lane writes eight inputs in a row of two outputs, four times. The
-/// integers pass through f16, which every GPU computes with and which has them exactly.
+/// integers pass through f16, which every GPU computes with and which has them exactly, in units.
 template <Format kFormat, typename To>
 __global__ void dequantize_kernel(const std::byte* tiles, int groups, int64_t count, To* to) {
   begin_kernel();
+  constexpr float kOne = 1.0f / kUnit<__half>;
   const int64_t index = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x % 32);
   const int64_t row = index / groups * kTileOutputs + lane / 4;
@@ -47,8 +48,8 @@ __global__ void dequantize_kernel(const std::byte* tiles, int groups, int64_t co
       for (int i = 0; i < 4; ++i) {  // registers 0 and 2 of both steps, or 1 and 3
         const uint32_t pair = tile.template pair<__half>(span, i / 2, i % 2 * 2 + high);
         const float2 two = __half22float2(*reinterpret_cast<const __half2*>(&pair));
-        value[2 * i] = two.x * scale[high];
-        value[2 * i + 1] = two.y * scale[high];
+        value[2 * i] = two.x * kOne * scale[high];
+        value[2 * i + 1] = two.y * kOne * scale[high];
       }
       if (row + 8 * high < count)
         store_eight(value, begin + static_cast<int64_t>(8 * high) * groups * kGroup + 32 * span);

@@ -47,16 +47,13 @@ __device__ inline uint32_t scaled_fields(uint32_t flipped, int index,
                    (masked_number(flipped >> 16, mask) - zero) * scale[index], T());
 }
 
-/// Sign and magnitude, w8: bytes 0 and 2 of a word, or 1 and 3. 2^23 * scale is exact, so the fma
-/// rounds nothing but magnitude * scale; the sign is put to the result.
+/// Two's complement, w8: bytes 0 and 2 of a word whose bytes' sign bits were flipped, or 1 and 3.
 template <typename T>
-__device__ inline uint32_t scaled_bytes(uint32_t word, int odd, float scale) {
-  const uint32_t magnitudes = word & 0x7f7f7f7fu;
-  const uint32_t signs = (odd ? word : word << 8) & 0x80008000u;
-  const float zero = kNumberBase * scale;
-  const float low = __uint_as_float(__byte_perm(magnitudes, kNumberBits, 0x7440 + odd));
-  const float high = __uint_as_float(__byte_perm(magnitudes, kNumberBits, 0x7442 + odd));
-  return round_two(fmaf(low, scale, -zero), fmaf(high, scale, -zero), T()) ^ signs;
+__device__ inline uint32_t scaled_bytes(uint32_t flipped, int odd, float scale) {
+  constexpr float kZero = kNumberBase + 128.0f;
+  const float low = __uint_as_float(__byte_perm(flipped, kNumberBits, 0x7440 + odd));
+  const float high = __uint_as_float(__byte_perm(flipped, kNumberBits, 0x7442 + odd));
+  return round_two((low - kZero) * scale, (high - kZero) * scale, T());
 }
 
 /// Register `reg` of step `step` of a span: a pair of weights, as LaneTile's pair() counts them.
@@ -65,7 +62,8 @@ __device__ inline uint32_t scaled_pair(const LaneTile<kFormat>& tile, int span, 
                                        const LaneScales<kFormat>& scales) {
   const auto& scale = scales.at[reg % 2];
   if constexpr (kFormat == Format::kW8)
-    return scaled_bytes<T>(tile.word[4 * span + 2 * step + reg / 2], reg % 2, scale[0]);
+    return scaled_bytes<T>(tile.word[4 * span + 2 * step + reg / 2] ^ 0x80808080u, reg % 2,
+                           scale[0]);
   if constexpr (kFormat == Format::kW4)
     return scaled_fields<T, kFormat>(tile.word[2 * span + step] ^ 0x88888888u, reg, scale);
   if constexpr (kFormat == Format::kW3) {

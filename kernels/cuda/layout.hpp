@@ -22,10 +22,9 @@
 // mask, perhaps a shift, and both sit in the halves of that register. Zero bits are the integer 0,
 // so the padding needs no code.
 //
-//   w8, sign and magnitude:  [span][lane] 4 words of 32 bits, word v = two registers of step v / 2
+//   w8, two's complement:  [span][lane] 4 words of 32 bits, word v = two registers of step v / 2
 //      bit 31     24 23     16 15      8 7       0
 //         | odd, hi | even, hi | odd, lo | even, lo |    even, odd: registers 2 (v % 2), + 1
-//         each byte: | sign | magnitude, 7 bits |
 //
 //   w4, two's complement:  [half of the group: 2 spans][lane] 4 words, one for each step
 //      bit 31  28 27  24 23  20 19  16 15  12 11   8 7    4 3    0
@@ -84,12 +83,10 @@ LLMPQ_HOST_DEVICE constexpr int stored_bits(Format format) {
   return format == Format::kW8 ? 8 : format == Format::kW4 ? 4 : 3;
 }
 LLMPQ_HOST_DEVICE constexpr uint32_t encode(Format format, int q) {
-  if (format == Format::kW8) return static_cast<uint32_t>(q < 0 ? 128 - q : q);
   return static_cast<uint32_t>(q) & ((1u << stored_bits(format)) - 1);
 }
 LLMPQ_HOST_DEVICE constexpr int decode(Format format, uint32_t stored) {
   const int value = static_cast<int>(stored), sign = 1 << (stored_bits(format) - 1);
-  if (format == Format::kW8) return value < sign ? value : sign - value;
   return (value ^ sign) - sign;
 }
 

@@ -7,7 +7,8 @@
 //   x:       rounded before -> L2 -> shared memory, for all warps, a chunk of groups at a time
 //
 // A group is multiplied as exact integers into f32 sums of its own, which then are added to the
-// row's with the scale.
+// row's with the scale. All sums are in units of kUnit, a power of two, until they are stored,
+// which changes no bit of results above 2^-110.
 #pragma once
 
 #include "kernels/cuda/matmul_few_rows_ring.cuh"
@@ -87,7 +88,9 @@ __device__ inline void add_group(WeightRing<kFormat, Shape::kTiles, Shape::kStag
     for (int step = 0; step < 2; ++step) {
 #pragma unroll
       for (int r = 0; r < kTiles; ++r) {
-        const auto pair = [&](int reg) { return tile[r].template pair<T>(span, step, reg); };
+        const auto pair = [&](int reg) {
+          return tile[r].template pair<T, kEarly>(span, step, reg);
+        };
         const uint4 a = {pair(0), pair(1), pair(2), pair(3)};
 #pragma unroll
         for (int j = 0; j < kTokenTiles; ++j)
@@ -105,9 +108,8 @@ __device__ inline void add_group(WeightRing<kFormat, Shape::kTiles, Shape::kStag
         sums[r][j][i] = fmaf(group[r][j][i], scale[r][i / 2], sums[r][j][i]);
 }
 
-/// A warp's part of a piece: units [begin, end) of one set.
-struct Piece {
-  int set, begin, end;
+/// Who works: a warp of the block, and one of its lanes.
+struct Worker {
   int warp, lane;
 };
 
@@ -115,31 +117,17 @@ struct Piece {
 /// begins at unit `begin`.
 template <int kTiles, int kTokenTiles>
 __device__ inline float4* partial_at(const FewRowsTask& task, int range, int begin,
-                                     const Piece& piece) {
+                                     const Worker& worker) {
   const int64_t slot =
       static_cast<int64_t>(blockIdx.x) * 2 * task.ranges + task.piece_slot(range, begin);
-  const int64_t warp = slot * (blockDim.x / 32) + piece.warp;
-  return task.partials + warp * kTiles * kTokenTiles * 32 + piece.lane;
-}
-
-/// True for the warp that comes here last of `pieces` with the same outputs: then the partial sums
-/// of all are there. The counter is zero again afterwards.
-__device__ inline bool is_last_piece(const FewRowsTask& task, const Piece& piece, int pieces) {
-  const int64_t set = static_cast<int64_t>(blockIdx.x) * task.sets + piece.set;
-  unsigned* const counter = task.counters + set * (blockDim.x / 32) + piece.warp;
-  const unsigned last = static_cast<unsigned>(pieces) - 1;
-  unsigned before = 0;
-  __syncwarp();  // the other lanes' sums are released and acquired along with this one's
-  if (piece.lane == 0) before = count_up_to(counter, last);
-  before = __shfl_sync(0xffffffffu, before, 0);
-  __syncwarp();
-  return before == last;
+  const int64_t warp = slot * (blockDim.x / 32) + worker.warp;
+  return task.partials + warp * kTiles * kTokenTiles * 32 + worker.lane;
 }
 
 /// The lane's results of a tile of outputs: two of each, for tokens 2 t and 2 t + 1 of each tile of
-/// tokens.
+/// tokens. A sum of 1 is `one`.
 template <int kTokenTiles>
-__device__ inline void store_outputs(const FewRowsTask& task, int tile, int lane,
+__device__ inline void store_outputs(const FewRowsTask& task, int tile, int lane, float one,
                                      const float (&sums)[kTokenTiles][4]) {
   const int64_t output = static_cast<int64_t>(tile) * kTileOutputs + lane / 4;
   float bias[2] = {0.0f, 0.0f};
@@ -153,7 +141,7 @@ __device__ inline void store_outputs(const FewRowsTask& task, int tile, int lane
     for (int i = 0; i < 4; ++i) {
       const int token = 8 * (static_cast<int>(blockIdx.x) * kTokenTiles + j) + lane % 4 * 2 + i % 2;
       if (output + i / 2 * 8 < task.n && token < task.tokens)
-        task.y[token * task.y_stride + output + i / 2 * 8] = sums[j][i] + bias[i / 2];
+        task.y[token * task.y_stride + output + i / 2 * 8] = sums[j][i] * one + bias[i / 2];
     }
 }
 
@@ -164,10 +152,10 @@ __device__ inline void add_part(float (&sums)[4], const float4& part, bool is_fi
   sums[3] = is_first ? part.w : sums[3] + part.w;
 }
 
-/// The sums of all pieces of a set, in their order.
+/// The sums of a set's pieces, which ranges [first, last] have left, in their order.
 template <int kTiles, int kTokenTiles>
-__device__ inline void add_pieces(const FewRowsTask& task, const Piece& piece, int first, int last,
-                                  float (&sums)[kTiles][kTokenTiles][4]) {
+__device__ inline void add_pieces(const FewRowsTask& task, const Worker& worker, int set, int first,
+                                  int last, float (&sums)[kTiles][kTokenTiles][4]) {
   constexpr int kSums = kTiles * kTokenTiles, kBatch = kSums <= 2 ? 8 : kSums <= 4 ? 4 : 1;
 #pragma unroll 1
   for (int batch = first; batch <= last; batch += kBatch) {
@@ -175,8 +163,8 @@ __device__ inline void add_pieces(const FewRowsTask& task, const Piece& piece, i
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
       const int range = min(batch + i, last);
-      const int begin = max(task.range_begin(range), piece.set * task.groups);
-      const float4* const from = partial_at<kTiles, kTokenTiles>(task, range, begin, piece);
+      const int begin = max(task.range_begin(range), set * task.groups);
+      const float4* const from = partial_at<kTiles, kTokenTiles>(task, range, begin, worker);
 #pragma unroll
       for (int sum = 0; sum < kSums; ++sum) parts[i][sum] = __ldcg(from + 32 * sum);
     }
@@ -190,27 +178,57 @@ __device__ inline void add_pieces(const FewRowsTask& task, const Piece& piece, i
   }
 }
 
-/// Stores a piece's results, or leaves its sums for the warp that comes last.
+/// The warp's results of a set.
+template <typename T, int kTiles, int kTokenTiles>
+__device__ inline void store_set(const FewRowsTask& task, const Worker& worker, int set,
+                                 const float (&sums)[kTiles][kTokenTiles][4]) {
+  const int first_tile = (set * static_cast<int>(blockDim.x / 32) + worker.warp) * kTiles;
+#pragma unroll
+  for (int r = 0; r < kTiles; ++r)
+    store_outputs(task, first_tile + r, worker.lane, 1.0f / kUnit<T>, sums[r]);
+}
+
+/// Leaves the sums of a piece that is not its whole set, and begins at unit `begin`. Nothing waits
+/// for them before the range is done.
 template <int kTiles, int kTokenTiles>
-__device__ inline void finish_piece(const FewRowsTask& task, const Piece& piece,
-                                    float (&sums)[kTiles][kTokenTiles][4]) {
-  if (piece.end - piece.begin < task.groups) {
-    float4* const to =
-        partial_at<kTiles, kTokenTiles>(task, static_cast<int>(blockIdx.y), piece.begin, piece);
+__device__ inline void leave_piece(const FewRowsTask& task, const Worker& worker, int begin,
+                                   const float (&sums)[kTiles][kTokenTiles][4]) {
+  float4* const to =
+      partial_at<kTiles, kTokenTiles>(task, static_cast<int>(blockIdx.y), begin, worker);
 #pragma unroll
-    for (int r = 0; r < kTiles; ++r)
+  for (int r = 0; r < kTiles; ++r)
 #pragma unroll
-      for (int j = 0; j < kTokenTiles; ++j)
-        __stcg(to + (r * kTokenTiles + j) * 32,
-               float4{sums[r][j][0], sums[r][j][1], sums[r][j][2], sums[r][j][3]});
-    const int first = task.range_of(piece.set * task.groups);
-    const int last = task.range_of((piece.set + 1) * task.groups - 1);
-    if (!is_last_piece(task, piece, last - first + 1)) return;
-    add_pieces(task, piece, first, last, sums);
+    for (int j = 0; j < kTokenTiles; ++j)
+      __stcg(to + (r * kTokenTiles + j) * 32,
+             float4{sums[r][j][0], sums[r][j][1], sums[r][j][2], sums[r][j][3]});
+}
+
+/// At the end of a range: of the sets that it shares with others, its first and its last one, the
+/// warp that comes last to a set finds the sums of all pieces there and adds them. Lane 0 counts
+/// for the first set, lane 1 for the last one if that is another.
+template <typename T, int kTiles, int kTokenTiles>
+__device__ inline void join_pieces(const FewRowsTask& task, const Worker& worker, int last_set) {
+  const int first_set = task.range_begin(static_cast<int>(blockIdx.y)) / task.groups;
+  const int set = worker.lane == 0 ? first_set : last_set;
+  const int first = task.range_of(set * task.groups);
+  const int last = task.range_of((set + 1) * task.groups - 1);
+  bool is_last = false;
+  __syncwarp();  // the other lanes' sums are released and acquired along with this one's
+  if (first != last && (worker.lane == 0 || (worker.lane == 1 && last_set != first_set))) {
+    const int64_t place = static_cast<int64_t>(blockIdx.x) * task.sets + set;
+    unsigned* const counter = task.counters + place * (blockDim.x / 32) + worker.warp;
+    const auto others = static_cast<unsigned>(last - first);
+    is_last = count_up_to(counter, others) == others;  // and the counter is zero again
   }
-  const int first_tile = (piece.set * static_cast<int>(blockDim.x / 32) + piece.warp) * kTiles;
-#pragma unroll
-  for (int r = 0; r < kTiles; ++r) store_outputs(task, first_tile + r, piece.lane, sums[r]);
+  const unsigned complete = __ballot_sync(0xffffffffu, is_last);
+#pragma unroll 1
+  for (int i = 0; i < 2; ++i) {
+    const int from = __shfl_sync(0xffffffffu, first, i), to = __shfl_sync(0xffffffffu, last, i);
+    if ((complete >> i & 1) == 0) continue;
+    float sums[kTiles][kTokenTiles][4];
+    add_pieces(task, worker, i == 0 ? first_set : last_set, from, to, sums);
+    store_set<T>(task, worker, i == 0 ? first_set : last_set, sums);
+  }
 }
 
 /// Blocks that share an SM's registers. Turing's shared memory has room for one.
@@ -231,6 +249,7 @@ __global__ void __launch_bounds__(32 * Shape::kWarps, resident_blocks<Shape>())
   // A chunk of x, then the warps' rings.
   auto* const inputs = reinterpret_cast<uint4*>(dynamic_shared());
   const int warp = static_cast<int>(threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
+  const Worker worker{warp, lane};
   const int begin = task.range_begin(static_cast<int>(blockIdx.y));
   const int end = task.range_begin(static_cast<int>(blockIdx.y) + 1);
   auto* const rings = reinterpret_cast<std::byte*>(inputs + task.chunk * kTokenTiles * 128);
@@ -258,7 +277,10 @@ __global__ void __launch_bounds__(32 * Shape::kWarps, resident_blocks<Shape>())
     for (; unit < stop; ++unit, x += kTokenTiles * 128)
       add_group<kFormat, T, Shape>(ring, x, lane, sums);
     if (unit < piece_end) continue;
-    finish_piece<kTiles, kTokenTiles>(task, {set, piece_begin, unit, warp, lane}, sums);
+    if (unit - piece_begin == task.groups)
+      store_set<T>(task, worker, set, sums);
+    else
+      leave_piece(task, worker, piece_begin, sums);
 #pragma unroll
     for (int r = 0; r < kTiles; ++r)
 #pragma unroll
@@ -267,6 +289,7 @@ __global__ void __launch_bounds__(32 * Shape::kWarps, resident_blocks<Shape>())
     piece_begin = unit;
     ++set;
   }
+  join_pieces<T, kTiles, kTokenTiles>(task, worker, set - 1);
 }
 
 }  // namespace llmpq::cuda

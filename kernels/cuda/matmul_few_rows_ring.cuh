@@ -44,25 +44,15 @@ __device__ inline void ask_ahead(const FewRowsTask& task, int unit, int end, int
   }
 }
 
-/// A lane's share of copying a row of tiles, group after group.
+/// A lane's share of copying a tile.
 template <Format kFormat>
-struct TileRow {
-  const std::byte* next;
-
-  __device__ void open(const FewRowsTask& task, int tile, int group, int lane) {
-    next = task.weights +
-           (static_cast<int64_t>(tile) * task.groups + group) * LaneTile<kFormat>::kBytes +
-           16 * lane;
-  }
-  __device__ void copy(int lane, std::byte* to) {
-    constexpr int kBytes = LaneTile<kFormat>::kBytes;
+__device__ inline void copy_tile(std::byte* to, const std::byte* from, int lane) {
+  constexpr int kBytes = LaneTile<kFormat>::kBytes;
 #pragma unroll
-    for (int at = 0; at < kBytes; at += 512)
-      if (at + 512 <= kBytes || 16 * lane < kBytes - at)
-        copy_16_bytes_of_line(to + at + 16 * lane, next + at);
-    next += kBytes;
-  }
-};
+  for (int at = 0; at < kBytes; at += 512)
+    if (at + 512 <= kBytes || 16 * lane < kBytes - at)
+      copy_16_bytes_of_line(to + at + 16 * lane, from + at);
+}
 
 /// The weights of a warp's tiles in the units of a range, in order.
 template <Format kFormat, int kTiles, int kStages>
@@ -76,12 +66,9 @@ class WeightRing {
                         int first_tile)
       : task_(task),
         memory_(memory),
-        left_(end - begin),
-        set_(begin / task.groups),
-        group_(begin % task.groups),
-        first_tile_(first_tile) {
-    lane_ = static_cast<int>(threadIdx.x % 32);
-    open_rows();
+        lane_(static_cast<int>(threadIdx.x % 32)),
+        left_(end - begin) {
+    open(run_of(task, set_tiles(), first_tile, begin, end));
 #pragma unroll
     for (int stage = 0; stage < kStages; ++stage) refill();
   }
@@ -95,33 +82,41 @@ class WeightRing {
   /// The oldest unit has been read: the next one takes its place.
   __device__ void refill() {
     __syncwarp();
-    if (left_ > 0) {
+    if (run_ > 0) {
 #pragma unroll
-      for (int r = 0; r < kTiles; ++r) rows_[r].copy(lane_, memory_ + at_ + r * kTileBytes);
-      --left_;
-      if (++group_ == task_.groups) {
-        group_ = 0;
-        ++set_;
-        open_rows();
-      }
+      for (int r = 0; r < kTiles; ++r)
+        copy_tile<kFormat>(memory_ + at_ + r * kTileBytes, next_ + r * row_bytes_, lane_);
+      next_ += kTileBytes;
+      --run_;
+      // A loop, though it runs once: of a condition the compiler makes instructions for every unit.
+#pragma unroll 1
+      while (run_ == 0 && left_ > 0) open({tile_ + set_tiles(), 0, min(left_, task_.groups)});
     }
     close_copies();
     at_ = at_ + kStageBytes == kBytes ? 0 : at_ + kStageBytes;
   }
 
  private:
-  __device__ void open_rows() {
-#pragma unroll
-    for (int r = 0; r < kTiles; ++r) {  // a tile past the last one is read as that and not stored
-      const int tile = set_ * static_cast<int>(blockDim.x / 32) * kTiles + first_tile_ + r;
-      rows_[r].open(task_, min(tile, task_.tiles - 1), group_, lane_);
-    }
+  __device__ static int set_tiles() { return static_cast<int>(blockDim.x / 32) * kTiles; }
+
+  /// Tiles past the last one are read as that and not stored.
+  __device__ void open(const FewRowsRun& run) {
+    tile_ = run.tile;
+    run_ = run.count;
+    left_ -= run.count;
+    const int row = task_.groups * kTileBytes, last = task_.tiles - 1;
+    static_assert(kTiles == 2);
+    row_bytes_ = tile_ < last ? row : 0;
+    next_ = task_.weights + static_cast<int64_t>(min(tile_, last)) * row + run.group * kTileBytes +
+            16 * lane_;
   }
 
   const FewRowsTask& task_;
   std::byte* memory_;
-  int left_, set_, group_, first_tile_, lane_, at_ = 0;
-  TileRow<kFormat> rows_[kTiles];
+  int lane_, at_ = 0;
+  int tile_, run_, left_;  ///< the first tile of a run, what is left of it, and after it
+  const std::byte* next_;  ///< what the lane copies next, of the first tile
+  int row_bytes_;          ///< from there to the next tile's
 };
 
 }  // namespace llmpq::cuda

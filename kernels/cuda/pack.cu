@@ -92,8 +92,7 @@ __global__ void pack_integers_kernel(const PackTask task) {
   for (int step = 16; step > 0; step /= 2)
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, step));
   const float scale = task.scales ? task.scales[index] : __fdiv_rn(largest, kMaxAbs);
-  // Two's complement has room for one more below; w8 is stored as sign and magnitude.
-  const float lowest = task.scales && kFormat != Format::kW8 ? -kMaxAbs - 1 : -kMaxAbs;
+  const float lowest = task.scales ? -kMaxAbs - 1 : -kMaxAbs;  // two's complement has room for it
 
   const int64_t row = task.first + local_row;
   const int output = static_cast<int>(row % kTileOutputs);

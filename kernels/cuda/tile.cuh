@@ -1,7 +1,8 @@
 // How a lane takes packed weights (layout.hpp draws the bits) into registers, as the A operand of
-// mma.m16n8k16. An integer q becomes exactly q in bf16 or f16 without a conversion: its bits are
-// put below the exponent of 2^m, where m is the type's number of mantissa bits, and 2^m is
-// subtracted.
+// mma.m16n8k16. An integer q becomes exactly q * kUnit in bf16 or f16 without a conversion. Numbers
+// whose upper bits are zeros count how often they have the smallest subnormal, beyond the mantissa
+// too: by one bit more, the exponent's last. So the bits of a field alone are such a number, and
+// one fma with a power of two takes away the field's zero, and makes a normal number of it.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -20,11 +21,17 @@ struct HalfType;
 template <>
 struct HalfType<__nv_bfloat16> {
   static constexpr int kMantissa = 7;
+  static constexpr float kLargestPower = 0x1p127f, kSmallest = 0x1p-133f;
 };
 template <>
 struct HalfType<__half> {
   static constexpr int kMantissa = 10;
+  static constexpr float kLargestPower = 0x1p15f, kSmallest = 0x1p-24f;
 };
+
+/// What a weight of 1 is in a lane's registers, a power of two: 2^-6 in bf16, 2^-9 in f16.
+template <typename T>
+inline constexpr float kUnit = HalfType<T>::kLargestPower* HalfType<T>::kSmallest;
 
 /// The bits of a value that T has exactly, as a normal number; both halves alike.
 template <typename T>
@@ -37,24 +44,27 @@ LLMPQ_HOST_DEVICE constexpr uint32_t both_halves(float value) {
   return half | half << 16;
 }
 
-/// Two two's complement fields of `bits` bits, at `bit` of both halves of `word`, as two values.
-/// The xor flips the field's sign bit, so that it counts from 0; bit + bits <= mantissa bits.
+/// Fields of `bits` bits at `bit` of both halves, which count from 2^(bits - 1), and no other bits.
 template <typename T>
-__device__ inline uint32_t field_values(uint32_t word, int bits, int bit) {
-  constexpr float kOne = 1 << HalfType<T>::kMantissa;
-  const uint32_t mask = ((1u << bits) - 1) << bit, sign = 1u << (bit + bits - 1);
-  const uint32_t counted =
-      and_xor(word, mask | mask << 16, both_halves<T>(kOne) | sign | sign << 16);
-  const float factor = 1.0f / static_cast<float>(1 << bit);
-  const float zero = kOne * factor + static_cast<float>(1 << (bits - 1));
-  return fma_halves<T>(counted, both_halves<T>(factor), both_halves<T>(-zero));
+__device__ inline uint32_t counted_values(uint32_t fields, int bits, int bit) {
+  const float factor = HalfType<T>::kLargestPower / static_cast<float>(1 << bit);
+  const float zero = static_cast<float>(1 << (bits - 1)) * kUnit<T>;
+  return fma_halves<T>(fields, both_halves<T>(factor), both_halves<T>(-zero));
 }
 
-/// The same for fields that may lie anywhere: field `index` of a row of them. As many as the
-/// mantissa has room for share one shift.
+/// Two two's complement fields of `bits` bits, at `bit` of both halves of `word`, as two values.
+/// The xor flips the field's sign bit, so that it counts from 0; bit + bits <= mantissa bits + 1.
+template <typename T>
+__device__ inline uint32_t field_values(uint32_t word, int bits, int bit) {
+  const uint32_t mask = ((1u << bits) - 1) << bit, sign = 1u << (bit + bits - 1);
+  return counted_values<T>(and_xor(word, mask | mask << 16, sign | sign << 16), bits, bit);
+}
+
+/// The same for fields that may lie anywhere: field `index` of a row of them. As many as there is
+/// room for share one shift.
 template <typename T>
 __device__ inline uint32_t indexed_field_values(uint32_t word, int bits, int index) {
-  const int shared = HalfType<T>::kMantissa / bits;
+  const int shared = (HalfType<T>::kMantissa + 1) / bits;
   return field_values<T>(word >> (index / shared * shared * bits), bits, index % shared * bits);
 }
 
@@ -84,32 +94,47 @@ struct LaneTile {
     }
   }
 
-  /// A register `reg` (0..3) of mma step `step` (0, 1) of a span, its weights without their scale.
-  /// All three are known when the loops around it are unrolled.
-  template <typename T>
+  /// A register `reg` (0..3) of mma step `step` (0, 1) of a span: its integers times kUnit<T>. All
+  /// three are known when the loops around it are unrolled. `kKeep`: fewer shifts of w3, whose
+  /// results wait in registers.
+  template <typename T, bool kKeep = true>
   __device__ uint32_t pair(int span, int step, int reg) const {
-    if constexpr (kFormat == Format::kW8) return magnitude_and_sign<T>(2 * span + step, reg);
+    if constexpr (kFormat == Format::kW8)
+      return byte_values<T>(word[4 * span + 2 * step + reg / 2], reg % 2);
     if constexpr (kFormat == Format::kW4)
       return indexed_field_values<T>(word[2 * span + step], 4, reg);
-    if constexpr (kFormat == Format::kW3) {
-      const int index = 8 * span + 4 * step + reg;
-      if (index < 30) return indexed_field_values<T>(word[index / 5], 3, index % 5);
-      const uint32_t* bit = word + 3 * (index - 30);
-      const uint32_t fields = (bit[0] >> 15 & 0x00010001u) | (bit[1] >> 14 & 0x00020002u) |
-                              (bit[2] >> 13 & 0x00040004u);
-      return field_values<T>(fields, 3, 0);
-    }
+    if constexpr (kFormat == Format::kW3)
+      return three_bit_values<T, kKeep>(8 * span + 4 * step + reg);
   }
 
  private:
+  /// Bytes 0 and 2 of two's complement, or 1 and 3: one permutation puts them into both halves. The
+  /// sign bits are flipped for all four at once.
   template <typename T>
-  __device__ uint32_t magnitude_and_sign(int step, int reg) const {
-    constexpr float kOne = 1 << HalfType<T>::kMantissa;
-    const uint32_t both = word[2 * step + reg / 2];
-    const uint32_t counted =
-        and_xor(reg % 2 == 0 ? both : both >> 8, 0x007f007fu, both_halves<T>(kOne));
-    return and_xor(reg % 2 == 0 ? both << 8 : both, 0x80008000u,
-                   fma_halves<T>(counted, both_halves<T>(1.0f), both_halves<T>(-kOne)));
+  __device__ static uint32_t byte_values(uint32_t bytes, int odd) {
+    return counted_values<T>(__byte_perm(bytes ^ 0x80808080u, 0, odd ? 0x4341 : 0x4240), 8, 0);
+  }
+
+  /// Pair `pair` of w3. The shift that brings down a word's last fields leaves it v % 3 bits
+  /// higher: then the single bits of three words are neighbours, and need no shifts of their own.
+  template <typename T, bool kKeep>
+  __device__ uint32_t three_bit_values(int pair) const {
+    constexpr int kShared = (HalfType<T>::kMantissa + 1) / 3, kLast = 4 / kShared * kShared;
+    const auto last_fields = [&](int v) { return word[v] >> (3 * kLast - v % 3); };
+    if (pair < 30) {
+      const int v = pair / 5, index = pair % 5;
+      if (!kKeep || index < kLast) return indexed_field_values<T>(word[v], 3, index);
+      return field_values<T>(last_fields(v), 3, 3 * (index - kLast) + v % 3);
+    }
+    constexpr int kSingle = 15 - 3 * kLast;  // where the first word's single bit lies then
+    constexpr uint32_t kFirst = 0x00010001u << kSingle, kFirstTwo = 0x00030003u << kSingle;
+    const int v = 3 * (pair - 30);
+    if constexpr (!kKeep)
+      return field_values<T>((word[v] >> 15 & 0x00010001u) | (word[v + 1] >> 14 & 0x00020002u) |
+                                 (word[v + 2] >> 13 & 0x00040004u),
+                             3, 0);
+    const uint32_t two = (last_fields(v) & kFirst) | (last_fields(v + 1) & ~kFirst);
+    return field_values<T>((two & kFirstTwo) | (last_fields(v + 2) & ~kFirstTwo), 3, kSingle);
   }
 };
 

@@ -98,22 +98,6 @@ Matrix empty_matrix(Backend& backend, Format format, const std::vector<Source>& 
   return matrix;
 }
 
-/// On a GPU w8 is sign and magnitude, which has no -128.
-void check_lowest(const Loader& from, const Source& source, std::span<const float> values,
-                  std::span<const float> scales) {
-  const int64_t groups = groups_of(source.columns);
-  for (int64_t i = 0; i < std::ssize(values); ++i) {
-    const int64_t row = i / source.columns, group = i % source.columns / kGroup;
-    CHECK(values[static_cast<size_t>(i)] >
-                  -127.5f * scales[static_cast<size_t>(row * groups + group)] ||
-              values[static_cast<size_t>(i)] == 0,
-          Exit::kModel,
-          "layer {}, {}: an integer is -128, which w8 has no place for on a GPU: run this model on "
-          "CPUs, or give --format to round it anew",
-          from.layer, name(source.role));
-  }
-}
-
 /// The checkpoint's own integers and scales.
 void pack_stored(const Loader& from, Matrix& matrix, int64_t first, const Source& source) {
   const int64_t k = matrix.k, groups = groups_of(k);
@@ -123,8 +107,6 @@ void pack_stored(const Loader& from, Matrix& matrix, int64_t first, const Source
     const auto scales = std::span(strip).last(static_cast<size_t>(rows * groups));
     from.checkpoint.read_rows(source.role, from.layer, source.first + begin, rows, values);
     from.checkpoint.read_scales(source.role, from.layer, source.first + begin, rows, scales);
-    if (matrix.format == Format::kW8 && from.backend.kind() == BackendKind::kCuda)
-      check_lowest(from, source, values, scales);
   };
   const auto use = [&](int64_t begin, int64_t rows, const std::vector<float>& strip) {
     from.backend.pack_scaled_rows(from.context, matrix, first + begin, rows, strip.data(),

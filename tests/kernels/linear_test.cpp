@@ -169,7 +169,7 @@ TEST(Linear, TheLowestIntegerCountsLikeAllOthers) {
   Random random(8);
   const std::vector<float> x = random.vector(tokens * k);
   for (const Format format : {Format::kW8, Format::kW4, Format::kW3}) {
-    const auto [values, scales] = scaled_rows(format, n, k, true);
+    const auto [values, scales] = scaled_rows(format, n, k);
     for (const ActivationType activation : {ActivationType::kF32, ActivationType::kInt8})
       for (const auto& machine : machines()) {
         Matrix w = packed_matrix(*machine, format, n, k, values);

@@ -220,7 +220,7 @@ TEST(Pack, LongRowsThatAreReadInStripsGiveTheSameBytes) {
 TEST(Pack, GivenScalesAreKeptAndTheLowestIntegerIsHeld) {
   for (const Format format : {Format::kW8, Format::kW4, Format::kW3})
     for (const auto& [n, k] : kShapes) {
-      const auto [values, scales] = scaled_rows(format, n, k, true);
+      const auto [values, scales] = scaled_rows(format, n, k);
       for (const auto& on : machines())
         for (const int64_t most : {int64_t{5}, n}) {
           Matrix w = packed_matrix(*on, format, n, k, std::vector<float>(values.size(), 0.5f));

@@ -87,14 +87,14 @@ inline Matrix packed_matrix(Machine& machine, Format format, int64_t n, int64_t 
   return w;
 }
 
-/// Values that are integers times the scales of their groups: every integer of the format, with
-/// -max_abs - 1 if `lowest` says so.
+/// Values that are integers times the scales of their groups: every integer of the format, and
+/// -max_abs - 1.
 struct ScaledRows {
   std::vector<float> values;  ///< [n, k]
   std::vector<float> scales;  ///< [n, groups]
 };
-inline ScaledRows scaled_rows(Format format, int64_t n, int64_t k, bool lowest) {
-  const int64_t largest = info(format).max_abs, smallest = -largest - (lowest ? 1 : 0);
+inline ScaledRows scaled_rows(Format format, int64_t n, int64_t k) {
+  const int64_t largest = info(format).max_abs, smallest = -largest - 1;
   ScaledRows rows;
   for (int64_t row = 0; row < n; ++row)
     for (int64_t i = 0; i < k; ++i) {

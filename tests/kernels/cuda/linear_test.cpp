@@ -267,6 +267,41 @@ TEST_F(CudaLinear, EveryKernelMatchesTheDoubleSum) {
   EXPECT_GT(checked, 30);
 }
 
+/// Unit vectors times a matrix of all integers of a format, the one below too that given scales
+/// may ask for: exactly the matrix.
+TEST_F(CudaLinear, EveryKernelMultipliesByEachIntegerOfAFormat) {
+  constexpr int64_t kOutputs = 48, kInputs = 300;
+  std::vector<float> units(kInputs * kInputs, 0.0f);
+  for (int64_t i = 0; i < kInputs; ++i) units[i * kInputs + i] = 1.0f;
+  OnDevice<float> x(gpu(), stream(), units);
+  for (const Format format : kIntegers) {
+    const int limit = info(format).max_abs;
+    std::vector<float> values;
+    for (int64_t i = 0; i < kOutputs * kInputs; ++i)
+      values.push_back(0.5f * static_cast<float>(i * 5 % (2 * limit + 2) - limit - 1));
+    const std::vector<float> scales(kOutputs * groups_of(kInputs), 0.5f);
+    Matrix w;
+    w.format = format;
+    w.n = kOutputs;
+    w.k = kInputs;
+    w.packed = gpu().allocate(gpu().packed_bytes(format, w.n, w.k));
+    gpu().pack_scaled_rows(stream(), w, 0, w.n, values.data(), scales.data());
+    for (const ActivationType activation : {ActivationType::kBf16, ActivationType::kF16})
+      for (const int64_t tokens : {kMostFewRows, kInputs}) {
+        const Case c{format, activation, {tokens, w.n, w.k}};
+        for (const ProductKernel kernel : kernels_for(c, gpu(), stream())) {
+          const Chosen chosen(gpu(), c, kernel);
+          OnDevice<float> y(gpu(), stream(), std::vector<float>(tokens * w.n, -77.0f));
+          gpu().ops().linear(stream(), {x.data(), &w, nullptr, activation, tokens, y.data(), w.n});
+          const std::vector<float> actual = y.values();
+          for (int64_t i = 0; i < tokens * w.n; ++i)
+            ASSERT_EQ(actual[i], values[i % w.n * w.k + i / w.n])
+                << label(c) << " " << name(kernel) << ", input " << i / w.n;
+        }
+      }
+  }
+}
+
 /// For each number of tiles of tokens.
 TEST_F(CudaLinear, ARowHasTheSameBitsInEveryBatchByEachKernelOfFewRows) {
   for (const Format format : kIntegers) {

@@ -184,7 +184,7 @@ TEST_F(CudaPackTest, AWeightThatIsNotFiniteIsRefusedByIntegerFormats) {
 TEST_F(CudaPackTest, GivenScalesAreTheCpusInOnePieceAndInMany) {
   const Shape shape{40, 300};
   for (const Format format : {Format::kW8, Format::kW4, Format::kW3}) {
-    const auto [values, scales] = scaled_rows(format, shape.n, shape.k, format != Format::kW8);
+    const auto [values, scales] = scaled_rows(format, shape.n, shape.k);
     Matrix wanted = packed_matrix(cpu(), format, shape.n, shape.k, values);
     cpu().backend->pack_scaled_rows(*cpu().context, wanted, 0, shape.n, values.data(),
                                     scales.data());
