@@ -2,6 +2,7 @@
 # Compiles every kernels/cuda/*.cu for the GPUs that CUDA 13 has dropped (P100: 60, V100: 70),
 # against CUDA 12's headers and with its assembler; nothing is linked or run. Warnings are errors.
 #   tests/gpu/compile_cuda12.sh [COMPUTE_CAPABILITY ...]     default: 60 70
+#   tests/gpu/compile_cuda12.sh --fetch                      only fetches what is missing
 # CUDA12_HOME names a CUDA 12 toolkit, whose nvcc is used then. Without it clang++-16 (or $CLANGXX)
 # compiles, and headers and ptxas are Python wheels that pip fetches once into
 # ${XDG_CACHE_HOME:-~/.cache}/llmpq-cuda12 (there is no wheel with nvcc 12 itself).
@@ -76,6 +77,7 @@ compile() {
 }
 
 find_compiler
+if [ "${architectures[0]}" = --fetch ]; then exit; fi
 files=(kernels/cuda/*.cu)
 [ -e "${files[0]}" ] || fail "there is no kernels/cuda/*.cu"
 # Hopper's own instructions are for no other chip; links through NCCL are left out where its header is not there, as in the build.
