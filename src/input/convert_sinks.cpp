@@ -8,7 +8,6 @@
 #include "base/file.hpp"
 #include "base/hdf5.hpp"
 #include "base/json.hpp"
-#include "base/utf8.hpp"
 #include "input/convert.hpp"
 #include "input/text_lines.hpp"
 #include "kernels/check.hpp"
@@ -51,11 +50,12 @@ class JsonlSink : public LineSink {
  public:
   using LineSink::LineSink;
   void add(const PromptRecord& record) override {
-    const auto broken = first_invalid_byte(record.text);
-    CHECK(!broken, Exit::kPrompts,
-          "record {}: the text is not valid UTF-8 at byte {}, and JSON holds no other; mend it, or "
-          "convert to .csv or .txt",
-          records_, broken.value_or(0));
+    const auto check = [&](const char* what, const std::string& text) {
+      check_json_holds(text, fmt::format("record {}: the {}", records_, what), Exit::kPrompts);
+    };
+    check("text", record.text);
+    check("id", record.id.value_or(""));
+    check("stop", record.stop);
     write(dump_json(record_to_json(record)));
     ++records_;
   }

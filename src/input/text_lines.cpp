@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "kernels/check.hpp"
+#include "base/utf8.hpp"
 
 namespace llmpq {
 namespace {
@@ -104,6 +104,13 @@ std::string csv_field(std::string_view text) {
     quoted += c;
   }
   return quoted + '"';
+}
+
+void check_json_holds(std::string_view text, const std::string& what, Exit code) {
+  const auto broken = first_invalid_byte(text);
+  CHECK(!broken, code,
+        "{} is not valid UTF-8 at byte {}, and JSON holds no other; mend it, or convert to .csv",
+        what, broken.value_or(0));
 }
 
 }  // namespace llmpq

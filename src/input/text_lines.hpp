@@ -1,4 +1,5 @@
-// Text files read in bounded memory: lines, and the records of CSV (RFC 4180). Used by convert.
+// Text files read in bounded memory: lines, and the records of CSV (RFC 4180); and what fits into
+// CSV and JSON. Used by convert.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "kernels/check.hpp"
 
 namespace llmpq {
 
@@ -44,5 +47,8 @@ class CsvReader {
 
 /// A field as CSV has it: quoted where it must be.
 std::string csv_field(std::string_view text);
+
+/// Error(code) that begins with `what` if JSON, which is UTF-8, cannot hold the text as it is.
+void check_json_holds(std::string_view text, const std::string& what, Exit code);
 
 }  // namespace llmpq

@@ -59,6 +59,7 @@ std::string to_csv(const FinishedRow& row, const std::string& id) {
 std::string to_line(const FinishedRow& row, const std::string& id, int32_t top, FileKind kind) {
   switch (kind) {
     case FileKind::kJsonl:
+      check_json_holds(id, fmt::format("row {}: the id", row.row), kCode);
       return dump_json(to_json(row, id, top));
     case FileKind::kCsv:
       return to_csv(row, id);

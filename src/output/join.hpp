@@ -20,7 +20,8 @@ void join_results(const std::vector<std::filesystem::path>& shards,
                   const std::filesystem::path& to);
 
 /// Writes outputs in row order as JSONL (all there is), CSV (all but tokens and logprobs) or plain
-/// text (one text a line). Durable at the end.
+/// text (one text a line). Durable at the end. Error(kOutput), besides, at an id that JSON cannot
+/// hold.
 void export_results(const std::vector<std::filesystem::path>& results,
                     const std::filesystem::path& to, FileKind kind);
 

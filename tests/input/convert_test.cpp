@@ -117,6 +117,12 @@ TEST_F(Convert, TextThatJsonCannotHoldIsNotChangedSilently) {
   EXPECT_ERROR(convert(h5, "p.jsonl"), Exit::kPrompts,
                "record 1: the text is not valid UTF-8 at byte 4");
   EXPECT_EQ(text_of(convert(h5, "p.txt")), "good\nbad \xff\n");
+  for (const char* what : {"id", "stop"}) {
+    const auto csv = write("in.csv", std::string(what) + ",prompt\nM\xfcller,good\n");
+    EXPECT_ERROR(convert(csv, "p.jsonl"), Exit::kPrompts,
+                 std::string("record 0: the ") + what + " is not valid UTF-8 at byte 1");
+    EXPECT_EQ(text_of(convert(csv, "p.csv")).find("\xef\xbf\xbd"), std::string::npos);
+  }
 }
 
 TEST_F(Convert, BlankLinesOfCsvArePassedOverWhereTheyCannotBePrompts) {

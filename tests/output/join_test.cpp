@@ -33,13 +33,14 @@ class Join : public testing::Test {
     for (int64_t row = begin; row < end; ++row) {
       for (int32_t sample = 0; sample < samples; ++sample) {
         const FinishedRow made = sample_row(row, sample, logprobs);
-        writer.append(std::span(&made, 1), std::vector{"id-" + std::to_string(row)});
+        writer.append(std::span(&made, 1), std::vector{id_ + std::to_string(row)});
       }
     }
     writer.finish();
     return path;
   }
 
+  std::string id_ = "id-";
   double temperature_ = 1;
   TempFolder folder_;
   std::filesystem::path joined_ = folder_ / "joined.h5";
@@ -113,6 +114,16 @@ TEST_F(Join, ExportsJsonlCsvAndText) {
   export_results(one, folder_ / "o.txt", FileKind::kText);
   const std::string text = read_file(folder_ / "o.txt", 1 << 20, Exit::kInternal);
   EXPECT_EQ(text, sample_row(2, 0).text + "\n\n" + sample_row(4, 0).text + "\n");
+}
+
+TEST_F(Join, AnIdThatJsonCannotHoldIsNotChangedSilently) {
+  id_ = "M\xfc-";
+  const std::vector<std::filesystem::path> one = {shard(2, 5)};
+  EXPECT_ERROR(export_results(one, folder_ / "o.jsonl", FileKind::kJsonl), Exit::kOutput,
+               "row 2: the id is not valid UTF-8 at byte 1");
+  export_results(one, folder_ / "o.csv", FileKind::kCsv);
+  EXPECT_THAT(read_file(folder_ / "o.csv", 1 << 20, Exit::kInternal),
+              testing::HasSubstr("\nM\xfc-4,4,0,ok,"));
 }
 
 }  // namespace
