@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/whole.hpp"
 #include "input/chat_functions.hpp"
 
 namespace llmpq::chat {
@@ -17,7 +18,7 @@ Value whole_or_float(const std::string& sign, const Value& a, const Value& b, in
   if (sign == "/") return x / y;
   if (sign == "**") {
     const double power = std::pow(x, y);
-    if (whole && y >= 0 && std::fabs(power) < 0x1p53) return static_cast<int64_t>(power);
+    if (whole && y >= 0 && is_whole(power)) return static_cast<int64_t>(power);
     return power;
   }
   if (!whole) {

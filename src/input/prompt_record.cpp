@@ -1,10 +1,10 @@
 #include "input/prompt_record.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/json.hpp"
+#include "base/whole.hpp"
 #include "kernels/check.hpp"
 
 namespace llmpq {
@@ -68,19 +68,16 @@ double option_value(const RowOption& option, const json& value, const std::strin
   }
   CHECK(value.is_number(), kCode, "{}: want a number, found {}", what, dump_json(value));
   const double number = value.get<double>();
-  CHECK(!option.is_integer || (number == std::floor(number) && std::abs(number) < 1e15), kCode,
-        "{}: want an integer, found {}", what, dump_json(value));
+  CHECK(!option.is_integer || is_whole(number), kCode, "{}: want an integer, found {}", what,
+        dump_json(value));
   return number;
 }
 
 /// Integers with gaps are floats in pandas, and come as such: 7.0.
 int64_t seed_value(const json& value, const std::string& what) {
-  constexpr double kMostExact = 9007199254740992;  // 2^53; a larger one may be rounded
-  const double number = value.is_number_float() ? value.get<double>() : 0;
-  const bool is_whole = value.is_number_float() && number == std::floor(number);
-  CHECK(value.is_number_integer() || (is_whole && std::abs(number) <= kMostExact), kCode,
-        "{}: want an integer, found {}", what, dump_json(value));
-  if (is_whole) return static_cast<int64_t>(number);
+  if (value.is_number_float() && is_whole(value.get<double>()))
+    return static_cast<int64_t>(value.get<double>());
+  CHECK(value.is_number_integer(), kCode, "{}: want an integer, found {}", what, dump_json(value));
   const bool fits = !value.is_number_unsigned() || value.get<uint64_t>() <= kMostSeed;
   CHECK(fits, kCode, "{}: want at most {}, found {}", what, kMostSeed, dump_json(value));
   return value.get<int64_t>();

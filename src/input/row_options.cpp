@@ -6,13 +6,13 @@
 
 #include "base/json.hpp"
 #include "base/narrow.hpp"
+#include "base/whole.hpp"
 
 namespace llmpq {
 namespace {
 
 constexpr double kMost = 2147483647;
 constexpr double kWide = 1e6;
-constexpr double kMostExact = 9007199254740992;  ///< a larger double may be a rounded integer
 
 template <auto member>
 void set(Sampling& sampling, double value) {
@@ -45,7 +45,7 @@ std::string apply_row_option(const RowOption& option, double value, Sampling& sa
         "{} is {}, want a value {} {} and at most {}; NaN or -1 stands for the job's", option.name,
         value, option.without_low ? "above" : "of at least", option.low, option.high);
   }
-  if (option.is_integer && value != std::floor(value))
+  if (option.is_integer && !is_whole(value))
     return fmt::format("{} is {}, want a whole number; NaN or -1 stands for the job's", option.name,
                        value);
   option.set(sampling, value);
@@ -65,10 +65,10 @@ std::string apply_row_seed(uint64_t value, Sampling& sampling) {
 
 std::string apply_row_seed(double value, Sampling& sampling) {
   if (std::isnan(value) || value == -1) return "";
-  if (value < 0 || value > kMostExact || value != std::floor(value))
+  if (value < 0 || !is_whole(value))
     return fmt::format(
-        "seed is {}, want a whole number from 0 to 2^53 in a column of floats; integers may be "
-        "larger, with -1 for the job's",
+        "seed is {}, want a whole number from 0 to below 2^53 in a column of floats; integers may "
+        "be larger, with -1 for the job's",
         value);
   return apply_row_seed(static_cast<uint64_t>(value), sampling);
 }

@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/table.hpp"
+#include "base/whole.hpp"
 
 namespace llmpq {
 namespace {
@@ -52,8 +52,7 @@ std::string proof(const Planned& planned) {
 
 /// Whole numbers without a fraction: the plan file has bytes and lanes as such.
 ordered_json whole(double value) {
-  constexpr double kExact = 9007199254740992;  // 2^53
-  if (value == std::floor(value) && std::abs(value) < kExact) return static_cast<int64_t>(value);
+  if (is_whole(value)) return static_cast<int64_t>(value);
   return value;
 }
 

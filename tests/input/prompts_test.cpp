@@ -189,7 +189,7 @@ TEST_F(Prompts, IntegersMayBeFloatsWithoutFractions) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   add_text("prompt", {"a", "b", "c", "d"});
   add<double>("max_tokens", {3, nan, -1, 2.5});
-  add<double>("seed", {nan, 7, 0.5, 1e16});
+  add<double>("seed", {nan, 7, 0.5, 0x1p53});
   const auto window = open().read(0, 4, {});
   EXPECT_EQ(window[0].sampling.max_tokens, 3);
   EXPECT_FALSE(window[0].sampling.seed.has_value());
@@ -198,7 +198,8 @@ TEST_F(Prompts, IntegersMayBeFloatsWithoutFractions) {
   EXPECT_EQ(window[0].error + window[1].error, "");
   EXPECT_THAT(window[2].error, testing::HasSubstr("seed is 0.5, want a whole number from 0 to"));
   EXPECT_THAT(window[3].error, testing::HasSubstr("max_tokens is 2.5, want a whole number"));
-  EXPECT_THAT(window[3].error, testing::HasSubstr("seed is 1e+16, want a whole number from 0 to"));
+  EXPECT_THAT(window[3].error,
+              testing::HasSubstr("seed is 9007199254740992, want a whole number from 0 to"));
 }
 
 TEST_F(Prompts, AColumnOfTheWrongLengthIsAnError) {
