@@ -22,10 +22,6 @@ void write_all(const Descriptor& file, std::string_view text, const fs::path& pa
   }
 }
 
-fs::path folder_of(const fs::path& path) {
-  return path.has_parent_path() ? path.parent_path() : fs::path(".");
-}
-
 void sync(const Descriptor& file, const fs::path& path, Exit code) {
   // EINVAL: this kind of file or file system has nothing to sync.
   CHECK(::fsync(file.get()) == 0 || errno == EINVAL, code, "{}: cannot sync: {}", path.string(),
@@ -33,6 +29,10 @@ void sync(const Descriptor& file, const fs::path& path, Exit code) {
 }
 
 }  // namespace
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
 bool is_there(const fs::path& path, Exit code) {
   std::error_code error;

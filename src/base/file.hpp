@@ -12,6 +12,9 @@
 
 namespace llmpq {
 
+/// The folder that a file named `path` is in: "." for a name alone.
+std::filesystem::path folder_of(const std::filesystem::path& path);
+
 /// Whether there is something of that name. Error(code) where the system does not tell, with its
 /// reason: a folder on the way that may not be searched, a name that is too long.
 bool is_there(const std::filesystem::path& path, Exit code);

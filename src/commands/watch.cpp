@@ -44,8 +44,7 @@ void Watch::look(const Activity& mine) {
   else if (watchdog_.is_end())
     log_warning(
         "{} by mpirun, which ends all ranks now, because one of them died or it was stopped "
-        "itself: "
-        "finished rows are saved, --resume goes on",
+        "itself: finished rows are saved, --resume goes on",
         watchdog_.asked());
   else
     log_warning(

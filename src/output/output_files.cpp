@@ -23,10 +23,6 @@ fs::path beside(const fs::path& output, const char* ending) {
   return fs::path(output.string() + ".part" + ending);
 }
 
-fs::path folder_of(const fs::path& path) {
-  return path.has_parent_path() ? path.parent_path() : fs::path(".");
-}
-
 std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";

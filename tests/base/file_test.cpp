@@ -27,6 +27,8 @@ TEST(File, LinksAreFollowedToWhereAFileIsOrWouldBe) {
   fs::create_symlink("far/there", folder / "relative");
   fs::create_symlink(folder / "relative", folder / "twice");
   EXPECT_EQ(follow_links(folder / "plain", Exit::kOutput), folder / "plain");
+  EXPECT_EQ(folder_of(folder / "plain"), folder.path());
+  EXPECT_EQ(folder_of("plain"), ".");
   EXPECT_EQ(follow_links(folder / "twice", Exit::kOutput), folder / "far/there");
   for (const char* text : {"new", "again"}) {
     write_file_atomically(folder / "twice", text, Exit::kOutput);
