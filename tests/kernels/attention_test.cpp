@@ -30,6 +30,7 @@ std::vector<Layout> setups() {
   std::vector<Layout> all;
   for (const DType type : {DType::kF32, DType::kBf16, DType::kF16, DType::kInt8}) {
     all.push_back({type, 6, 2, 32, 16});
+    all.push_back({type, 18, 2, 16, 16});
     all.push_back({type, 3, 3, 20, 16});
     all.push_back({type, 4, 1, 80, 8});
     all.push_back({type, 2, 2, 96, 17, 9});
