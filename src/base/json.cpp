@@ -29,6 +29,9 @@ bool is_too_deep(std::string_view text) {
 
 nlohmann::json parse(std::string_view text, const nlohmann::json::parser_callback_t& callback,
                      const std::string& what, Exit code) {
+  // The parser takes a NUL for the end, whatever follows.
+  const size_t nul = text.find('\0');
+  CHECK(nul == std::string_view::npos, code, "{}: not JSON at byte {}: a NUL", what, nul + 1);
   CHECK(!is_too_deep(text), code, "{}: nested deeper than {} levels", what, kDeepest);
   try {
     return nlohmann::json::parse(text, callback);

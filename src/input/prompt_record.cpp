@@ -90,6 +90,17 @@ const RowOption* find_row_option(const std::string& key) {
   return found == options.end() ? nullptr : &*found;
 }
 
+/// In the order of row_options(); what comes later, in the body of a batch line, counts.
+void set_option(PromptRecord& record, const RowOption* option, double value) {
+  const auto at = std::ranges::lower_bound(record.options, option, {},
+                                           &std::pair<const RowOption*, double>::first);
+  if (at != record.options.end() && at->first == option) {
+    at->second = value;
+  } else {
+    record.options.emplace(at, option, value);
+  }
+}
+
 bool is_of_chat(std::string_view key) {
   constexpr std::string_view kKeys[] = {"messages", "tools", "documents", "add_generation_prompt",
                                         "chat_template_kwargs"};
@@ -108,7 +119,7 @@ bool read_key(const std::string& key, const json& value, const std::string& what
   } else if (key == "stop") {
     record.stop = stop_text(value, what);
   } else if (const RowOption* option = find_row_option(key)) {
-    record.options.emplace_back(option, option_value(*option, value, what));
+    set_option(record, option, option_value(*option, value, what));
   } else {
     return false;
   }

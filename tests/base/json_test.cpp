@@ -16,6 +16,12 @@ TEST(Json, FaultsNameTheFileAndTheByte) {
   EXPECT_ERROR(parse_json("", "plan.json", Exit::kNoPlan), Exit::kNoPlan, "plan.json: not JSON");
 }
 
+TEST(Json, NothingBehindANulIsDropped) {
+  using namespace std::literals;
+  EXPECT_ERROR(parse_json("{}\0{}"sv, "f.jsonl", Exit::kPrompts), Exit::kPrompts,
+               "f.jsonl: not JSON at byte 3: a NUL");
+}
+
 TEST(Json, DeepNestingIsRefusedButBracketsInStringsAreNot) {
   EXPECT_ERROR(parse_json(std::string(100000, '['), "x", Exit::kModel), Exit::kModel,
                "nested deeper than 512");

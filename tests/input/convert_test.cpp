@@ -76,6 +76,16 @@ TEST_F(Convert, BatchLinesOfOpenAi) {
   EXPECT_EQ(window[1].sampling.top_p, 0.5F);
 }
 
+TEST_F(Convert, TheBodyOfABatchLineCounts) {
+  const auto in =
+      write("in.jsonl",
+            R"({"max_tokens":3,"top_p":0.5,"body":{"prompt":"hi","max_tokens":4,"min_p":0.25}})");
+  const auto flat = convert(in, "once.jsonl");
+  const std::string once = text_of(flat);
+  EXPECT_NE(once.find("\"max_tokens\":4"), std::string::npos) << once;
+  EXPECT_EQ(text_of(convert(flat, "twice.jsonl")), once);
+}
+
 TEST_F(Convert, TokenIdsKeepTheirForm) {
   const std::string jsonl = "{\"prompt_token_ids\":[5,6,7]}\n{\"prompt_token_ids\":[]}\n";
   const auto h5 = convert(write("in.jsonl", jsonl), "p.h5");
