@@ -1,5 +1,6 @@
 // Blocks of 32 inputs, in which bf16 inputs and bf16 weights are multiplied (matmul_bf16.hpp), as
-// vectors of packed weights: one holds a pair of inputs for 16 outputs.
+// vectors of packed weights: one holds a pair of inputs for 16 outputs. Included after a
+// lanes_*.hpp.
 #pragma once
 
 #include "kernels/cpu/pack.hpp"
@@ -30,6 +31,11 @@ using BlockRoom = uint8_t[kGroup / 2 * kVector];
   __builtin_memcpy(room, tile, static_cast<size_t>(bytes));
   __builtin_memset(room + bytes, 0, static_cast<size_t>(blocks_of(size) * kBlockBytes - bytes));
   return room;
+}
+
+/// acc[0..15] goes on by the two sums of a block.
+LLMPQ_INLINE void add_block_sums(float* acc, F32x16 even, F32x16 odd) {
+  store(acc, add_flushed(load(acc), add_flushed(even, odd)));
 }
 
 }  // namespace

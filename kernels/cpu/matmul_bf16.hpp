@@ -137,9 +137,8 @@ LLMPQ_INLINE void add_block(const Group& group, const Block<whole>& block, float
   for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 2
     for (int t = 0; t < 2; ++t) {
-      float* const to = acc + r * kPanel + t * kLanes;
       const F32x16 first = kTogether ? even.sums[r][t] : load(even_sums[r] + t * kLanes);
-      store(to, add_flushed(load(to), add_flushed(first, odd.sums[r][t])));
+      add_block_sums(acc + r * kPanel + t * kLanes, first, odd.sums[r][t]);
     }
   }
 }

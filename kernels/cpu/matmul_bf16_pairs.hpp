@@ -110,13 +110,10 @@ LLMPQ_INLINE void add_both_chains(const Group& group, const QuadBlock& block, fl
     odd.add(w.odd, block.x + i * kQuad + 2);
   }
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r) {
+  for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int t = 0; t < 2; ++t) {
-      float* const to = acc + r * kPanel + t * kLanes;
-      store(to, add_flushed(load(to), add_flushed(even.sums[r][t], odd.sums[r][t])));
-    }
-  }
+    for (int t = 0; t < 2; ++t)
+      add_block_sums(acc + r * kPanel + t * kLanes, even.sums[r][t], odd.sums[r][t]);
 }
 
 /// The same, one chain after the other: registers hold one.
@@ -136,13 +133,10 @@ LLMPQ_INLINE void add_each_chain(const Group& group, const QuadBlock& block, flo
   for (int64_t i = 0; i < kBlockQuads; ++i)
     chains.add(group.load(block.quad + i).odd, block.x + i * kQuad + 2);
 #pragma GCC unroll 16
-  for (int r = 0; r < rows; ++r) {
+  for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int t = 0; t < 2; ++t) {
-      float* const to = acc + r * kPanel + t * kLanes;
-      store(to, add_flushed(load(to), add_flushed(load(even[r] + t * kLanes), chains.sums[r][t])));
-    }
-  }
+    for (int t = 0; t < 2; ++t)
+      add_block_sums(acc + r * kPanel + t * kLanes, load(even[r] + t * kLanes), chains.sums[r][t]);
 }
 
 /// acc[r][0..31] goes on by `blocks` blocks of a group. x: rows kGroup apart.
@@ -230,18 +224,21 @@ void matmul_pairs_kernel(const MatmulTask& task, const MatmulCut& cut, int64_t b
   });
 }
 
-/// Rounded and sorted: of each quad the inputs 2, 0, 3, 1.
+/// The inputs of a quad as Unit::sort() puts the weights: 2, 0, 3, 1.
+LLMPQ_INLINE void sort_inputs(const uint16_t* quad, uint16_t* to) {
+  to[0] = quad[2];
+  to[1] = quad[0];
+  to[2] = quad[3];
+  to[3] = quad[1];
+}
+
+/// Rounded and sorted.
 inline void round_row_to_pairs_kernel(const float* x, int64_t k, const Bf16Rows& to, int64_t row) {
   for (int64_t begin = 0, at = row; begin < k; begin += kGroup, at += to.rows) {
     uint16_t rounded[kGroup] = {};
     f32_to_bf16(x + begin, rounded, k - begin < kGroup ? k - begin : kGroup);
     uint16_t* const values = to.values + at * kGroup;
-    for (int64_t i = 0; i < kGroup; i += kQuad) {
-      values[i] = rounded[i + 2];
-      values[i + 1] = rounded[i];
-      values[i + 2] = rounded[i + 3];
-      values[i + 3] = rounded[i + 1];
-    }
+    for (int64_t i = 0; i < kGroup; i += kQuad) sort_inputs(rounded + i, values + i);
   }
 }
 

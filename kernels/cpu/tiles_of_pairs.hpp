@@ -34,7 +34,8 @@ class TilesOfPairs {
     __builtin_memcpy(x, x_row, sizeof(x));
     F32x16 even = broadcast(0.0f), odd = even;
     for (int64_t i = 0; i < 2 * kBlockPairs; i += kQuad) {
-      const uint16_t sorted[kQuad] = {x[i + 2], x[i], x[i + 3], x[i + 1]};
+      uint16_t sorted[kQuad];
+      sort_inputs(x + i, sorted);
       typename Unit::Pairs of_even, of_odd;
       Unit::sort(tiles_[b][i / 2], of_even, of_odd);
       even = Unit::dot(even, of_even, sorted);
@@ -42,7 +43,7 @@ class TilesOfPairs {
     }
     float sum[kLanes];
     __builtin_memcpy(sum, sums, sizeof(sum));
-    llmpq::store(sum, add_flushed(llmpq::load(sum), add_flushed(even, odd)));
+    add_block_sums(sum, even, odd);
     __builtin_memcpy(sums, sum, sizeof(sum));
   }
 

@@ -178,9 +178,8 @@ class Hdf5Source : public RecordSource {
   };
 
   bool read_window() {
-    constexpr int64_t kWindow = 64;  // prompts may be long
     const int64_t begin = next_row_;
-    const int64_t count = std::min(kWindow, prompts_.rows() - begin);
+    const int64_t count = std::min(PromptsFile::kPromptWindow, prompts_.rows() - begin);
     if (count == 0) return false;
     window_ = prompts_.read(begin, count, {});
     ids_ = prompts_.read_ids(begin, count);

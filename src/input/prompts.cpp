@@ -11,8 +11,8 @@
 namespace llmpq {
 namespace {
 
-/// Rows that are read at once where the whole file is walked; of prompts, which may be long, fewer.
-constexpr int64_t kWindow = 1024, kPromptWindow = 64;
+/// Rows that are read at once where the whole file is walked; of prompts fewer (kPromptWindow).
+constexpr int64_t kWindow = 1024;
 /// Token ids that are read at once if they are of several rows; a row with more than the most is
 /// longer than any context, and is not read.
 constexpr int64_t kTokensAtOnce = 1 << 22, kMostTokens = 1 << 26;

@@ -34,6 +34,9 @@ struct RowRangeOfFile {
 /// sampling option (row_options.hpp).
 class PromptsFile {
  public:
+  /// Rows of prompts to read at once where all are walked: they may be long.
+  static constexpr int64_t kPromptWindow = 64;
+
   /// Checks the datasets' names, types and lengths: Error(kPrompts) with the dataset's name. The
   /// names of datasets that nobody knows are in ignored().
   static PromptsFile open(const std::filesystem::path& path);
