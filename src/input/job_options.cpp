@@ -177,8 +177,9 @@ std::vector<Option> machine() {
        choice(&Job::kv_cache_dtype, kKvTypes)},
       {"activation-dtype", group, kRuns | kProfile, "",
        "How inputs of matrix products are rounded; auto: on CPUs f32 before bf16 and f16 weights, "
-       "int8 before w8, w4 and w3; on GPUs bf16, or f16 where weights or GPU have no bf16. bf16 is "
-       "what a CPU with AMX multiplies bf16 weights with on tiles; every CPU gives the same bits.",
+       "int8 before w8, w4 and w3; on GPUs bf16, or f16 where weights or GPU have no bf16. bf16 "
+       "before bf16 weights is what CPUs with AVX512_BF16 or AMX have instructions for; every CPU "
+       "gives the same bits.",
        choice(&Job::activation_dtype, kActivations)},
       {"head-format", group, kRuns | kProfile, "", "Format of the output head; auto: 16 bit.",
        choice(&Job::head_format, Names<Format>{{"w8", Format::kW8}})},
